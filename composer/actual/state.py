@@ -1,0 +1,69 @@
+"""The actual stack: one snapshot of what the records, the kernel and runc say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from composer.model.service import Dependency
+
+
+class Status(StrEnum):
+    """The state of a container, in docker's words."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    EXITED = "exited"
+    DEAD = "dead"
+    """Half made or half removed: only removing it makes sense."""
+
+    @property
+    def is_alive(self) -> bool:
+        """It has a process that was started."""
+        return self in {Status.RUNNING, Status.PAUSED}
+
+    @property
+    def can_signal(self) -> bool:
+        return self in {Status.CREATED, Status.RUNNING, Status.PAUSED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ActualContainer:
+    """One container as found. Times are seconds since the epoch, 0 = not yet; `exit_code` only when exited
+    (None: unknown, as after a reboot). `spec` is the recorded `ContainerSpec` as JSON values. `volumes` maps
+    target to anonymous volume name. `replaces` is the id of the container this one was made to replace, or "".
+    """
+
+    id: str
+    name: str
+    project: str
+    service: str
+    number: int
+    oneoff: bool
+    status: Status
+    config_hash: str
+    image: str
+    image_id: str
+    pid: int = 0
+    exit_code: int | None = None
+    created_at: float = 0.0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    replaces: str = ""
+    stop_signal: str = "SIGTERM"
+    stop_grace_seconds: float = 10.0
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    depends_on: Mapping[str, Dependency] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ActualStack:
+    """One project as found, containers sorted by service, number, age."""
+
+    project: str
+    containers: tuple[ActualContainer, ...] = ()

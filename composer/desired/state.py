@@ -1,0 +1,118 @@
+"""The desired stack: services with every default resolved. Containers are made from them by number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from composer.model.service import (
+    AnonymousVolume,
+    BindMount,
+    Dependency,
+    Mount,
+    PullPolicy,
+    Retry,
+    TmpfsMount,
+    Ulimit,
+)
+
+__all__ = [
+    "AnonymousVolume",
+    "BindMount",
+    "ContainerSpec",
+    "DesiredContainer",
+    "DesiredService",
+    "DesiredStack",
+    "Mount",
+    "TmpfsMount",
+    "Ulimit",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ContainerSpec:
+    """Everything that shapes one container, in the stack file's words: what the config hash covers, what the record
+    keeps, what a difference is told by. Image and service are merged: `entrypoint + command` is argv, `environment`
+    is final but for HOSTNAME and HOME, `stop_signal` is `SIGTERM`-like. `hostname` "" means the short id.
+    `template` is the *text* of the service's own template, `seccomp_profile` the text of its own profile ("" = none).
+    """
+
+    image: str
+    image_id: str
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_dir: str = "/"
+    user: str = ""
+    group_add: tuple[str, ...] = ()
+    hostname: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    read_only: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    init: bool = False
+    stop_signal: str = "SIGTERM"
+    stop_grace_seconds: float = 10.0
+    tty: bool = False
+    stdin_open: bool = False
+    network_mode: str = "none"
+    ulimits: Mapping[str, Ulimit] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    security_opt: tuple[str, ...] = ()
+    seccomp_profile: str = ""
+    privileged: bool = False
+    mem_limit: int = 0
+    cpus: float = 0.0
+    pids_limit: int = 0
+    shm_size: int = 64 * 1024 * 1024
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    template: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DesiredContainer:
+    """One container to be made. `labels` has `com.docker.compose.*` too; `layers` are chain ids, lowest first.
+
+    `depends_on` is kept in the record, so that `down` knows the order without a file.
+    """
+
+    project: str
+    service: str
+    number: int
+    name: str
+    oneoff: bool
+    spec: ContainerSpec
+    config_hash: str
+    labels: Mapping[str, str]
+    layers: tuple[str, ...]
+    depends_on: Mapping[str, Dependency] = field(default_factory=dict)
+    retry: Retry | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DesiredService:
+    """One service; `image_present` is False while its image is still to be pulled (then `spec` is not final)."""
+
+    name: str
+    replicas: int
+    spec: ContainerSpec
+    config_hash: str
+    layers: tuple[str, ...]
+    image_present: bool
+    pull_policy: PullPolicy
+    depends_on: Mapping[str, Dependency] = field(default_factory=dict)
+    container_name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of every container of the service; number and one-off labels are added per container."""
+    retry: Retry | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DesiredStack:
+    """The whole stack. `disabled` are services of inactive profiles, or left out by `up SERVICE`: not orphans."""
+
+    project: str
+    services: Mapping[str, DesiredService]
+    disabled: frozenset[str] = frozenset()

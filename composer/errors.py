@@ -1,0 +1,145 @@
+"""Every failure a user can see.
+
+```text
+JockerError                    exit 1   it failed
+├── UsageError                 exit 2   the command line is wrong
+├── StackFileError             exit 3   the stack file is wrong: a list of complaints, each with its place
+├── MachineError               exit 4   the machine lacks something (`jocker doctor`)
+│   └── ToolMissing            exit 4   a program is not installed
+├── ImageError                 exit 1   an image cannot be used
+│   ├── ImageNotFound          exit 1   no such image here, or in its registry
+│   ├── ImageRefused           exit 1   malformed or hostile: nothing of it was kept
+│   └── TransferFailed         exit 1   the registry or the network failed; may be transient
+├── ContainerError             exit 1   a container could not be made, started or stopped
+├── CommandFailed              exit 1   a program we ran said no
+├── LockTimeout                exit 1   another command holds the stack
+└── Interrupted                exit 130 Ctrl-C or SIGTERM
+```
+
+Raise anywhere; only `composer.cli.main` prints and exits. Messages are lower case, without a full stop.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """Where in a stack file something stands.
+
+    `line` and `column` count from 1; 0 means "not in a file" (an option, an environment variable).
+    `path` is the key path as a user reads it: `services.web.ports[0]`. `text` is the source line.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    text: str = ""
+    width: int = 1
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{where}  {self.path}" if self.path else where
+
+
+class Complaint(NamedTuple):
+    """One thing that is wrong with a stack file: what, where, and how to mend it."""
+
+    message: str
+    place: Place
+    hint: str = ""
+
+
+class JockerError(Exception):
+    """A failure the user can cause or must hear of.
+
+    `transient` says that the same call may succeed a moment later: only then is it retried.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "", place: Place | None = None, transient: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.place = place
+        self.transient = transient
+
+
+class UsageError(JockerError):
+    """The command line cannot be carried out as written."""
+
+    exit_code = 2
+
+
+class StackFileError(JockerError):
+    """The stack file is wrong. All complaints come at once."""
+
+    exit_code = 3
+
+    def __init__(self, complaints: tuple[Complaint, ...]) -> None:
+        first = complaints[0]
+        super().__init__(first.message, hint=first.hint, place=first.place)
+        self.complaints = complaints
+
+
+class MachineError(JockerError):
+    """The machine lacks something jocker needs."""
+
+    exit_code = 4
+
+
+class ToolMissing(MachineError):
+    """A program jocker drives is not installed."""
+
+    def __init__(self, tool: str, *, package: str = "") -> None:
+        super().__init__(f"{tool}: not found", hint=f"apt-get install {package or tool}")
+        self.tool = tool
+
+
+class ImageError(JockerError):
+    """An image cannot be used."""
+
+
+class ImageNotFound(ImageError):
+    """There is no such image here, or in its registry."""
+
+
+class ImageRefused(ImageError):
+    """The image is malformed or hostile; nothing of it was kept."""
+
+
+class TransferFailed(ImageError):
+    """Moving an image from or to a registry failed."""
+
+
+class ContainerError(JockerError):
+    """A container could not be made, started, stopped or removed."""
+
+
+class CommandFailed(JockerError):
+    """A program we ran ended with a code we did not accept.
+
+    `returncode` is negative for a signal, as in `subprocess`.
+    """
+
+    def __init__(self, argv: tuple[str, ...], returncode: int, stderr: str, *, transient: bool = False) -> None:
+        said = stderr.strip().splitlines()
+        super().__init__(
+            f"{argv[0]} failed with code {returncode}: {said[-1] if said else 'it said nothing'}",
+            transient=transient,
+        )
+        self.argv = argv
+        self.returncode = returncode
+        self.stderr = stderr
+
+
+class LockTimeout(JockerError):
+    """Another jocker command holds the lock."""
+
+
+class Interrupted(JockerError):
+    """The user interrupted."""
+
+    exit_code = 130

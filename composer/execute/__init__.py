@@ -1,0 +1,1 @@
+"""Walks a plan: the only place where steps become actions."""

@@ -1,0 +1,99 @@
+"""Thin calls into the kernel: one ctypes door, one error function. Numbers are from man 2 and uapi headers."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import NoReturn
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+
+# New system calls have one number on every architecture.
+_MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _OPENAT2 = 429, 430, 431, 432, 437
+
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_IN_ROOT = 0x10
+MNT_DETACH = 2
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def _refuse(call: str, path: bytes | str) -> NoReturn:
+    number = ctypes.get_errno()
+    raise OSError(number, f"{call}: {os.strerror(number)}", os.fsdecode(path))
+
+
+def open_in_root(root_fd: int, path: bytes, flags: int = os.O_PATH | os.O_DIRECTORY, mode: int = 0) -> int:
+    """Opens `path` as if `root_fd` were `/`: no link and no `..` leads out of it. Returns a descriptor (close-on-exec).
+
+    openat2(2) with RESOLVE_IN_ROOT; raises `OSError`.
+    """
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    while True:
+        fd: int = _syscall(_OPENAT2, root_fd, path or b".", ctypes.byref(how), ctypes.sizeof(how))
+        if fd >= 0:
+            return fd
+        if ctypes.get_errno() != 11:  # EAGAIN: the tree was renamed under us; openat2(2) says to try again
+            _refuse("openat2", path)
+
+
+def mount_overlay(lowers: list[str], upper: str, work: str, target: str, *, volatile: bool = False) -> None:
+    """Mounts an overlay on `target`; `lowers` uppermost first, at most 500. Raises `OSError`.
+
+    fsopen/fsconfig with one `lowerdir+` per layer: no option string to overflow (kernel 6.7 and later).
+    """
+    fd: int = _syscall(_FSOPEN, b"overlay", 1)
+    if fd < 0:
+        _refuse("fsopen", "overlay")
+    try:
+        for lower in lowers:
+            _fsconfig(fd, b"lowerdir+", lower.encode())
+        _fsconfig(fd, b"upperdir", upper.encode())
+        _fsconfig(fd, b"workdir", work.encode())
+        if volatile and _syscall(_FSCONFIG, fd, 0, b"volatile", None, 0) < 0:
+            _refuse("fsconfig volatile", target)
+        if _syscall(_FSCONFIG, fd, 6, None, None, 0) < 0:
+            _refuse("mount overlay", target)
+        mount_fd: int = _syscall(_FSMOUNT, fd, 1, 0)
+        if mount_fd < 0:
+            _refuse("fsmount", target)
+        try:
+            if _syscall(_MOVE_MOUNT, mount_fd, b"", -100, target.encode(), 4) < 0:
+                _refuse("move_mount", target)
+        finally:
+            os.close(mount_fd)
+    finally:
+        os.close(fd)
+
+
+def _fsconfig(fd: int, key: bytes, value: bytes) -> None:
+    if _syscall(_FSCONFIG, fd, 1, key, value, 0) < 0:
+        _refuse(f"fsconfig {key.decode()}", value)
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    """mount(2)."""
+    if _libc.mount(
+        source.encode(),
+        target.encode(),
+        kind and kind.encode(),
+        ctypes.c_ulong(flags),
+        data and data.encode(),
+    ):
+        _refuse("mount", target)
+
+
+def umount(target: str, flags: int = 0) -> None:
+    """umount2(2)."""
+    if _libc.umount2(target.encode(), flags):
+        _refuse("umount", target)
+
+
+def syncfs(fd: int) -> None:
+    """syncfs(2): everything on the file system of `fd` is on disk."""
+    if _libc.syncfs(fd):
+        _refuse("syncfs", f"fd {fd}")

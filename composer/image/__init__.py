@@ -1,0 +1,1 @@
+"""Images: names, manifests, configs (pure); the store and the unpacker (effects)."""

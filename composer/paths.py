@@ -1,0 +1,105 @@
+"""Where everything lies: the only module that knows the directories of jocker (design: "On disk")."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+DATA_DIR = "/var/lib/jocker"
+RUN_DIR = "/run/jocker"
+
+
+class Paths(NamedTuple):
+    """The two roots: `data` survives a reboot, `run` does not. All members are absolute path strings."""
+
+    data: str
+    run: str
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], euid: int) -> Paths:
+        """`JOCKER_DATA_DIR` and `JOCKER_RUN_DIR`, else the system's places, else (not root) the XDG ones."""
+        if euid == 0:
+            data, run = DATA_DIR, RUN_DIR
+        else:
+            home = environ.get("HOME", "/")
+            data = environ.get("XDG_DATA_HOME", f"{home}/.local/share") + "/jocker"
+            run = environ.get("XDG_RUNTIME_DIR", f"/run/user/{euid}") + "/jocker"
+        return cls(
+            os.path.abspath(environ.get("JOCKER_DATA_DIR") or data),
+            os.path.abspath(environ.get("JOCKER_RUN_DIR") or run),
+        )
+
+    # images -------------------------------------------------------------------------------------------
+    @property
+    def images(self) -> str:
+        return f"{self.data}/images"
+
+    # containers ---------------------------------------------------------------------------------------
+    @property
+    def containers(self) -> str:
+        return f"{self.data}/containers"
+
+    def container(self, container_id: str) -> str:
+        return f"{self.containers}/{container_id}"
+
+    def record(self, container_id: str) -> str:
+        return f"{self.containers}/{container_id}/record.json"
+
+    def log(self, container_id: str) -> str:
+        return f"{self.containers}/{container_id}/log"
+
+    def exit_dir(self, container_id: str) -> str:
+        """conmon writes `<exit dir>/<container id>` with the exit status as decimal text."""
+        return f"{self.containers}/{container_id}/exit"
+
+    @property
+    def volumes(self) -> str:
+        return f"{self.data}/volumes"
+
+    # runtime ------------------------------------------------------------------------------------------
+    @property
+    def runc(self) -> str:
+        return f"{self.run}/runc"
+
+    @property
+    def bundles(self) -> str:
+        return f"{self.run}/bundles"
+
+    def bundle(self, container_id: str) -> str:
+        return f"{self.run}/bundles/{container_id}"
+
+    def rootfs(self, container_id: str) -> str:
+        return f"{self.run}/bundles/{container_id}/rootfs"
+
+    def conmon(self, container_id: str) -> str:
+        """Directory with conmon's pidfile, control fifo, attach socket, and our `process` file."""
+        return f"{self.run}/conmon/{container_id}"
+
+    def stack(self, project: str) -> str:
+        return f"{self.run}/stacks/{project}"
+
+    def stack_lock(self, project: str) -> str:
+        return f"{self.run}/stacks/{project}/lock"
+
+    @property
+    def cgroup_root(self) -> str:
+        """`/jocker`, or `/jocker-<hash>` for another run directory: two stores never share a cgroup."""
+        if self.run == RUN_DIR:
+            return "/jocker"
+        return f"/jocker-{hashlib.sha256(self.run.encode()).hexdigest()[:8]}"
+
+    def stack_cgroup(self, project: str) -> str:
+        return f"{self.cgroup_root}/{project}"
+
+    def shim_cgroup(self, project: str) -> str:
+        """conmon lives here, beside the stack and not inside: killing the stack must not kill the shims."""
+        return f"{self.cgroup_root}/{project}.sup"
+
+
+def templates_dir() -> str:
+    """The templates: in the wheel beside the package, in a checkout one level up."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    packaged = f"{here}/_templates"
+    return packaged if os.path.isdir(packaged) else f"{os.path.dirname(here)}/templates"

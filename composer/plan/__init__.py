@@ -1,0 +1,1 @@
+"""From desired and actual to the steps between them. Pure."""

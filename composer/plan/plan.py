@@ -1,0 +1,56 @@
+"""A plan: numbered steps, what each must wait for, and what the user should know. It prints itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from composer.plan.steps import AnyStep
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A step with its number (from 1) and the numbers of the steps that must be done before."""
+
+    number: int
+    step: AnyStep
+    after: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        after = ",".join(map(str, self.after))
+        return f"[{after}] -> #{self.number} {type(self.step).__name__} {self.step.subject}: {self.step.because}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would be done. `unchanged` are the containers left alone, by name; `warnings` are for stderr."""
+
+    nodes: tuple[Node, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "".join(f"{node}\n" for node in self.nodes)
+
+    def __bool__(self) -> bool:
+        return bool(self.nodes)
+
+
+class Draft:
+    """A plan being written. Lives only inside one planning function."""
+
+    def __init__(self) -> None:
+        self._nodes: list[Node] = []
+
+    def add(self, step: AnyStep, *, after: tuple[int, ...] = ()) -> int:
+        """Appends a step and returns its number."""
+        number = len(self._nodes) + 1
+        self._nodes.append(Node(number, step, tuple(sorted(set(after)))))
+        return number
+
+    def steps(self, wanted: Callable[[AnyStep], bool]) -> tuple[int, ...]:
+        """Numbers of the steps written so far for which `wanted` holds."""
+        return tuple(node.number for node in self._nodes if wanted(node.step))
+
+    def finish(self, *, unchanged: tuple[str, ...] = (), warnings: tuple[str, ...] = ()) -> Plan:
+        return Plan(nodes=tuple(self._nodes), unchanged=unchanged, warnings=warnings)
