@@ -1,0 +1,214 @@
+"""A desired container as the variables the templates see: docker's rules, resolved to plain values."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from composer.bundle import defaults, mounts, security
+from composer.desired.state import ContainerSpec, DesiredContainer
+from composer.errors import ContainerError
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUser:
+    """Who the process runs as, looked up in the image. `additional_gids` has the primary group too, as docker has it."""
+
+    uid: int = 0
+    gid: int = 0
+    additional_gids: tuple[int, ...] = (0,)
+    home: str = "/"
+
+
+class HostDevice(NamedTuple):
+    """One device node of the machine, for privileged containers. `mode` is the permission bits alone."""
+
+    path: str
+    type: str
+    major: int
+    minor: int
+    mode: int
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFacts:
+    """What a bundle depends on besides the container: gathered once by `host.machine_facts`.
+
+    `architecture` is Go's name (`amd64`). `capabilities` are those we may hand on (our bounding set).
+    `seccomp_default` is docker's default profile as installed, None if there is none; `init_path` a static
+    init program. `hard_limits` holds, by `RLIMIT_*` name, the highest hard limit we may set; a missing name
+    means any. `swap_limit`: the kernel can limit swap. `apparmor_profiles` are the loaded ones.
+    """
+
+    architecture: str
+    cgroup_v2: bool
+    apparmor: bool
+    seccomp_default: Mapping[str, Any] | None
+    init_path: str | None
+    capabilities: frozenset[str]
+    kernel: tuple[int, int]
+    apparmor_profiles: frozenset[str] = frozenset()
+    selinux: bool = False
+    hard_limits: Mapping[str, int] = field(default_factory=dict)
+    swap_limit: bool = True
+    hostname: str = "localhost"
+    devices: tuple[HostDevice, ...] = ()
+
+
+def build_context(
+    container: DesiredContainer,
+    *,
+    container_id: str,
+    rootfs: str,
+    cgroup_path: str,
+    user: ProcessUser,
+    facts: MachineFacts,
+    files: Mapping[str, str],
+    volumes: Mapping[str, str],
+    console_size: tuple[int, int] | None = None,
+) -> dict[str, Any]:
+    """The variables of `config.json.j2`; `docs/templates.md` lists them for people.
+
+    Raises `ContainerError` for what no template could mend: no command, no init program, a limit this machine
+    does not allow, a mount over proc.
+    """
+    spec = container.spec
+    where = f'service "{container.service}"'
+    private_network = spec.network_mode != "host"
+    hostname = container_hostname(spec, container_id, facts.hostname)
+    granted = security.capabilities(spec, facts.capabilities, where)
+    return {
+        "oci_version": defaults.OCI_VERSION,
+        "container": {
+            "id": container_id,
+            "short_id": container_id[:12],
+            "name": container.name,
+            "project": container.project,
+            "service": container.service,
+            "number": container.number,
+            "labels": container.labels,
+        },
+        "spec": spec,
+        "machine": facts,
+        "hostname": hostname,
+        "root": {"path": rootfs, "readonly": spec.read_only},
+        "process": {
+            "args": _args(spec, facts, where),
+            "env": _environment(spec, hostname, user),
+            "cwd": posixpath.normpath(f"/{spec.working_dir.lstrip('/')}"),
+            "terminal": spec.tty,
+            "console_size": console_size and {"height": console_size[0], "width": console_size[1]},
+            "user": user,
+            # As execve(2) would have it: who is not root starts with none, but may gain up to the bounding set.
+            "capabilities": {
+                "bounding": granted,
+                "effective": granted if user.uid == 0 else (),
+                "permitted": granted if user.uid == 0 else (),
+            },
+            "rlimits": _rlimits(spec, facts, where),
+            "no_new_privileges": security.no_new_privileges(spec),
+            "apparmor_profile": security.apparmor_profile(
+                spec, enabled=facts.apparmor, loaded=facts.apparmor_profiles, where=where
+            ),
+            "selinux_label": security.selinux_labels(spec, enabled=facts.selinux).process,
+        },
+        "mounts": mounts.all_mounts(
+            spec, kernel=facts.kernel, init=facts.init_path, files=files, volumes=volumes, where=where
+        ),
+        "annotations": {
+            "io.jocker.project": container.project,
+            "io.jocker.service": container.service,
+            "io.jocker.name": container.name,
+            "io.jocker.image": spec.image,
+            **spec.annotations,
+        },
+        "linux": {
+            "namespaces": _namespaces(private_network=private_network, cgroup_v2=facts.cgroup_v2),
+            "devices": facts.devices if spec.privileged else (),
+            "device_rules": defaults.PRIVILEGED_DEVICE_RULES if spec.privileged else defaults.DEVICE_RULES,
+            "resources": _resources(spec, facts),
+            "cgroups_path": cgroup_path,
+            "sysctl": {**(defaults.NETWORK_SYSCTLS if private_network else {}), **spec.sysctls},
+            "seccomp": security.seccomp(spec, granted, facts, where),
+            "masked_paths": () if security.system_paths_open(spec) else defaults.MASKED_PATHS,
+            "readonly_paths": () if security.system_paths_open(spec) else defaults.READONLY_PATHS,
+            "mount_label": security.selinux_labels(spec, enabled=facts.selinux).mount,
+            "rootfs_propagation": mounts.rootfs_propagation(spec),
+        },
+    }
+
+
+def container_hostname(spec: ContainerSpec, container_id: str, machine: str) -> str:
+    """The name the container has: its own, the machine's on the machine's network, else the short id (docker)."""
+    return spec.hostname or (machine if spec.network_mode == "host" else container_id[:12])
+
+
+def _args(spec: ContainerSpec, facts: MachineFacts, where: str) -> tuple[str, ...]:
+    args = (*spec.entrypoint, *spec.command)
+    if not args:
+        raise ContainerError(
+            f"{where}: there is no command: neither the image nor the service has one", hint="add `command:`"
+        )
+    if not spec.init:
+        return args
+    if facts.init_path is None:
+        raise ContainerError(f"{where}: `init: true` needs an init program", hint="apt-get install tini")
+    return (defaults.INIT_TARGET, "--", *args)
+
+
+def _environment(spec: ContainerSpec, hostname: str, user: ProcessUser) -> tuple[str, ...]:
+    """Docker's order: PATH, HOSTNAME, TERM, then image and service over them. HOME is what runc would look up itself,
+    by a plain path in the image; written here, it is the one our careful look-up found."""
+    environment = {"PATH": defaults.PATH, "HOSTNAME": hostname}
+    if spec.tty:
+        environment["TERM"] = "xterm"
+    environment.update(spec.environment)
+    environment.setdefault("HOME", user.home)
+    return tuple(f"{name}={value}" for name, value in environment.items())
+
+
+def _rlimits(spec: ContainerSpec, facts: MachineFacts, where: str) -> tuple[dict[str, Any], ...]:
+    limits = []
+    for name, limit in sorted(spec.ulimits.items()):
+        kind = f"RLIMIT_{name.upper()}"
+        soft, hard = (defaults.UNLIMITED if value < 0 else value for value in limit)
+        highest = facts.hard_limits.get(kind)
+        if highest is not None and hard > highest:
+            wanted = "unlimited" if hard == defaults.UNLIMITED else str(hard)
+            raise ContainerError(
+                f"{where}: ulimits.{name}: {wanted} is above what this machine lets us set, {highest}",
+                hint=f"ask for at most {highest}, or run jocker with a higher limit (`ulimit -H`)",
+            )
+        limits.append({"type": kind, "hard": hard, "soft": soft})
+    return tuple(limits)
+
+
+def _namespaces(*, private_network: bool, cgroup_v2: bool) -> tuple[dict[str, str], ...]:
+    """Docker's: the cgroup namespace is private on cgroup v2 and the machine's on v1."""
+    kinds = [
+        "mount",
+        *(["network"] if private_network else []),
+        "uts",
+        "pid",
+        "ipc",
+        *(["cgroup"] if cgroup_v2 else []),
+    ]
+    return tuple({"type": kind} for kind in kinds)
+
+
+def _resources(spec: ContainerSpec, facts: MachineFacts) -> dict[str, Any]:
+    """Limits that are set, in OCI's words. Memory and swap together are twice the memory, as docker has it."""
+    resources: dict[str, Any] = {}
+    if spec.mem_limit > 0:
+        resources["memory"] = {"limit": spec.mem_limit}
+        if facts.swap_limit:
+            resources["memory"]["swap"] = 2 * spec.mem_limit
+    if spec.cpus > 0:
+        resources["cpu"] = {"quota": round(spec.cpus * defaults.CPU_PERIOD), "period": defaults.CPU_PERIOD}
+    if spec.pids_limit > 0:
+        resources["pids"] = {"limit": spec.pids_limit}
+    return resources

@@ -1,0 +1,254 @@
+"""From a desired container to the text of its config.json: variables into templates, the result checked.
+
+One Jinja environment per process. It is sandboxed: a template of a stack file can say what stands in config.json
+and nothing more, so that `config`, `plan` and `render` are safe on a file one has not read yet.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from composer.bundle import checks
+from composer.bundle.context import MachineFacts, ProcessUser, build_context, container_hostname
+from composer.bundle.seccomp import Resolved
+from composer.desired.state import DesiredContainer
+from composer.errors import Complaint, ContainerError, Place, StackFileError
+from composer.paths import templates_dir
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
+
+BASE_TEMPLATE = "config.json.j2"
+
+# A string, or a run of commas with the bracket before or after it.
+_COMMAS = re.compile(r'("(?:[^"\\\n]|\\.)*")|([\[{]?)(\s*,(?:\s*,)*)(\s*)(?=([\]}])?)')
+# What an expression of a template can raise besides Jinja's own errors.
+_MISTAKES = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+
+_EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+
+
+def render_config(
+    container: DesiredContainer,
+    *,
+    container_id: str,
+    rootfs: str,
+    cgroup_path: str,
+    user: ProcessUser,
+    facts: MachineFacts,
+    files: Mapping[str, str],
+    volumes: Mapping[str, str],
+    console_size: tuple[int, int] | None = None,
+) -> str:
+    """The text of a container's config.json, checked; the same arguments give the same text.
+
+    `rootfs` is where its root will be mounted, `files` maps container paths to host files to bind there
+    (`/etc/hosts`…), `volumes` the targets of anonymous volumes to their directories, `console_size` is rows and
+    columns. Raises `StackFileError` for what is wrong with the service's own template, else `ContainerError`.
+    """
+    spec = container.spec
+    context = build_context(
+        container,
+        container_id=container_id,
+        rootfs=rootfs,
+        cgroup_path=cgroup_path,
+        user=user,
+        facts=facts,
+        files=files,
+        volumes=volumes,
+        console_size=console_size,
+    )
+    mine = checks.Mine(rootfs=rootfs, cgroup_path=cgroup_path, terminal=spec.tty, capabilities=facts.capabilities)
+    if spec.template:
+        return _render_own(container, context, mine)
+    text = tidy(_base_template().render(context))
+    complaints = checks.check(checks.parse(text), mine)
+    if complaints:
+        raise ContainerError(f'service "{container.service}": {_joined(complaints)}')
+    return text
+
+
+def render_hosts(container: DesiredContainer, *, addresses: tuple[tuple[str, tuple[str, ...]], ...] = ()) -> str:
+    """The text of a container's /etc/hosts. `addresses`: (address, names) of its own, one line each.
+
+    `host-gateway` of `extra_hosts` is the machine: 127.0.0.1 where the network is the machine's; without a
+    network there is none, which is a `ContainerError`.
+    """
+    spec = container.spec
+    extra = []
+    for name, address in spec.extra_hosts:
+        if address == "host-gateway":
+            if spec.network_mode != "host":
+                raise ContainerError(
+                    f'service "{container.service}": extra_hosts.{name}: host-gateway needs a network',
+                    hint="`network_mode: host` has one",
+                )
+            extra.append(("127.0.0.1", name))
+        else:
+            extra.append((address, name))
+    return _environment().get_template("hosts.j2").render(extra=extra, addresses=addresses)
+
+
+def render_resolv_conf(
+    nameservers: tuple[str, ...], *, search: tuple[str, ...] = (), options: tuple[str, ...] = ()
+) -> str:
+    """The text of a container's /etc/resolv.conf."""
+    template = _environment().get_template("resolv.conf.j2")
+    return template.render(nameservers=nameservers, search=search, options=options)
+
+
+def render_hostname(container: DesiredContainer, *, container_id: str, facts: MachineFacts) -> str:
+    """The text of a container's /etc/hostname."""
+    return container_hostname(container.spec, container_id, facts.hostname) + "\n"
+
+
+def tidy(text: str) -> str:
+    """Rendered text without empty lines and without commas that JSON has no use for (doubled, before a closing or
+    after an opening bracket): a template need not count them, and `{{ super() }}, {…}` works on an empty block."""
+    return _EMPTY_LINES.sub("\n", _COMMAS.sub(_comma, text)).strip() + "\n"
+
+
+def _comma(found: re.Match[str]) -> str:
+    text, opening, _, space, closing = found.groups()
+    if text is not None:
+        return text
+    return opening + ("" if opening or closing else ",") + space
+
+
+def _render_own(container: DesiredContainer, context: dict[str, Any], mine: checks.Mine) -> str:
+    """With the service's own template. Everything that can be wrong with it becomes a complaint with a line."""
+    from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError
+
+    source = container.spec.template
+    name = f"services.{container.service}.x-jocker.template"
+
+    def refuse(message: str, line: int, hint: str = "") -> StackFileError:
+        return StackFileError((_complaint(container, message, line, hint),))
+
+    try:
+        text = tidy(_own_template(source, name).render(context))
+    except TemplateNotFound as error:
+        message = f"there is no template {error.name!r}"
+        raise refuse(message, _line_with(source, str(error.name)), f'jocker\'s own is "{BASE_TEMPLATE}"') from None
+    except TemplateSyntaxError as error:
+        raise refuse(str(error.message), error.lineno) from None
+    except (
+        TemplateError,
+        ArithmeticError,
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise refuse(f"{error}", _line_in_traceback(error.__traceback__, name)) from None
+    try:
+        parsed = checks.parse(text)
+    except checks.NotJson as error:
+        shown = text.splitlines()[error.line - 1].strip() if error.line else error.word
+        hint = _excerpt(text, error.line) if error.line else ""
+        raise refuse(f"the rendered template is not JSON: {error}", _line_with(source, shown), hint) from None
+    complaints = checks.check(parsed, mine)
+    if complaints:
+        raise StackFileError(
+            tuple(
+                _complaint(container, str(complaint), _line_with(source, *complaint.keys)) for complaint in complaints
+            )
+        )
+    return text
+
+
+def _complaint(container: DesiredContainer, message: str, line: int, hint: str = "") -> Complaint:
+    lines = container.spec.template.splitlines()
+    shown = lines[line - 1] if 0 < line <= len(lines) else ""
+    column = len(shown) - len(shown.lstrip()) + 1
+    path = f"services.{container.service}.x-jocker.template"
+    place = Place(f"template of {container.service}", line, column, path, shown, max(1, len(shown.strip())))
+    return Complaint(message, place, hint)
+
+
+def _joined(complaints: tuple[checks.Fault, ...]) -> str:
+    return "; ".join(map(str, complaints))
+
+
+def _line_with(source: str, *words: str) -> int:
+    """The last line of `source` that has one of `words`, the earlier word preferred; 1 if none has."""
+    lines = source.splitlines()
+    for word in words:
+        for number in range(len(lines), 0, -1):
+            if word and word in lines[number - 1]:
+                return number
+    return 1
+
+
+def _line_in_traceback(traceback: TracebackType | None, filename: str) -> int:
+    line = 1
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == filename:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return line
+
+
+def _excerpt(text: str, line: int) -> str:
+    """The lines of the result round a fault: people cannot see the result otherwise."""
+    lines = text.splitlines()
+    first = max(0, line - 3)
+    return "the result there: " + " ⏎ ".join(shown.strip() for shown in lines[first : line + 1])
+
+
+# Jinja ------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(templates_dir()),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+        autoescape=False,  # JSON, not HTML: `tojson` does the quoting
+    )
+    environment.filters["tojson"] = to_json
+    return environment
+
+
+@lru_cache(maxsize=1)
+def _base_template() -> Template:
+    return _environment().get_template(BASE_TEMPLATE)
+
+
+@lru_cache(maxsize=64)
+def _own_template(source: str, name: str) -> Template:
+    environment = _environment()
+    code = environment.compile(source, name, name)
+    return environment.template_class.from_code(environment, code, environment.make_globals(None))
+
+
+def to_json(value: Any) -> str:
+    """The `tojson` of our templates: plain JSON on one line (Jinja's own escapes for HTML)."""
+    if isinstance(value, Resolved):
+        return value.text
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    from jinja2 import Undefined
+
+    if isinstance(value, Undefined):
+        return str(value)  # raises, with the name of what is missing
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
