@@ -14,7 +14,7 @@ from composer.errors import ContainerError
 
 @dataclass(frozen=True, slots=True)
 class ProcessUser:
-    """Who the process runs as, looked up in the image. `additional_gids` has the primary group too, as docker has it."""
+    """Who the process runs as, looked up in the image. `additional_gids` has the primary group too, as docker's."""
 
     uid: int = 0
     gid: int = 0

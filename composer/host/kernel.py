@@ -14,6 +14,7 @@ _syscall.restype = ctypes.c_long
 _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _OPENAT2 = 429, 430, 431, 432, 437
 
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 MNT_DETACH = 2
 
@@ -27,12 +28,20 @@ def _refuse(call: str, path: bytes | str) -> NoReturn:
     raise OSError(number, f"{call}: {os.strerror(number)}", os.fsdecode(path))
 
 
-def open_in_root(root_fd: int, path: bytes, flags: int = os.O_PATH | os.O_DIRECTORY, mode: int = 0) -> int:
+def open_in_root(
+    root_fd: int,
+    path: bytes,
+    flags: int = os.O_PATH | os.O_DIRECTORY,
+    mode: int = 0,
+    *,
+    resolve: int = RESOLVE_IN_ROOT,
+) -> int:
     """Opens `path` as if `root_fd` were `/`: no link and no `..` leads out of it. Returns a descriptor (close-on-exec).
 
-    openat2(2) with RESOLVE_IN_ROOT; raises `OSError`.
+    openat2(2) with RESOLVE_IN_ROOT; raises `OSError`. With RESOLVE_BENEATH an absolute link or a `..` that would
+    leave is an error (EXDEV) instead of being taken from the root.
     """
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve | RESOLVE_NO_MAGICLINKS)
     while True:
         fd: int = _syscall(_OPENAT2, root_fd, path or b".", ctypes.byref(how), ctypes.sizeof(how))
         if fd >= 0:
