@@ -137,15 +137,7 @@ def _render_own(container: DesiredContainer, context: dict[str, Any], mine: chec
         raise refuse(message, _line_with(source, str(error.name)), f'jocker\'s own is "{BASE_TEMPLATE}"') from None
     except TemplateSyntaxError as error:
         raise refuse(str(error.message), error.lineno) from None
-    except (
-        TemplateError,
-        ArithmeticError,
-        TypeError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except (TemplateError, *_MISTAKES) as error:
         raise refuse(f"{error}", _line_in_traceback(error.__traceback__, name)) from None
     try:
         parsed = checks.parse(text)
