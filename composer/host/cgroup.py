@@ -1,0 +1,178 @@
+"""Cgroups of stacks, on v1, hybrid and v2 hosts: places, the kill switch, the freezer (cgroups(7)).
+
+Containers live in `<root>/<project>/<id>`, made and removed by the runtime; conmon in the sibling
+`<root>/<project>.sup`. The runtime never removes the parents: we do.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+Mode = Literal["v1", "hybrid", "v2"]
+
+ROOT = "/sys/fs/cgroup"
+_CONTROLLERS_WE_LIMIT = ("cpu", "memory", "pids", "io", "cpuset", "hugetlb")
+
+
+class Hierarchy(NamedTuple):
+    """One mounted hierarchy: where, and its v1 controllers (empty for the unified one)."""
+
+    path: str
+    controllers: frozenset[str]
+    unified: bool
+
+
+@lru_cache(maxsize=1)
+def hierarchies() -> tuple[Hierarchy, ...]:
+    """All mounted hierarchies, in mount order, the first mount of each."""
+    found: dict[str, Hierarchy] = {}
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            before, _, after = line.partition(" - ")
+            kind, _, options = after.split()[:3]
+            if kind in {"cgroup", "cgroup2"}:
+                names = frozenset(options.split(",")) - {"rw", "ro"} if kind == "cgroup" else frozenset()
+                key = ",".join(sorted(names))
+                found.setdefault(key, Hierarchy(before.split()[4], names, kind == "cgroup2"))
+    return tuple(found.values())
+
+
+def mode() -> Mode:
+    """Which kind of host this is."""
+    kinds = {hierarchy.unified for hierarchy in hierarchies()}
+    if kinds == {True}:
+        return "v2"
+    return "hybrid" if True in kinds else "v1"
+
+
+def make(path: str, *, for_processes: bool) -> tuple[str, ...]:
+    """Makes the cgroup in every hierarchy and returns its directories.
+
+    `for_processes`: processes are put there directly, so cpuset (which wants to be filled in first) is left out.
+    On v2 the controllers we limit by are handed down to a cgroup that is for other cgroups.
+    """
+    made = []
+    for hierarchy in hierarchies():
+        if for_processes and "cpuset" in hierarchy.controllers:
+            continue
+        directory = hierarchy.path + path
+        os.makedirs(directory, exist_ok=True)
+        made.append(directory)
+        if hierarchy.unified and not for_processes:
+            _hand_down(hierarchy.path, path)
+    return tuple(made)
+
+
+def _hand_down(root: str, path: str) -> None:
+    """Enables controllers for the children of each directory on the way (cgroup v2, "subtree_control")."""
+    here = root
+    for part in ("", *path.strip("/").split("/")):
+        here = f"{here}/{part}" if part else here
+        for controller in _CONTROLLERS_WE_LIMIT:
+            # Missing controllers and those a v1 hierarchy owns are refused one by one: limits then say so.
+            with suppress(OSError), open(f"{here}/cgroup.subtree_control", "w") as file:
+                file.write(f"+{controller}")
+
+
+def put(directories: tuple[str, ...], pid: int) -> None:
+    """Moves a process into the cgroup directories given."""
+    for directory in directories:
+        with open(f"{directory}/cgroup.procs", "w") as file:
+            file.write(str(pid))
+
+
+def processes(path: str) -> frozenset[int]:
+    """All pids in the cgroup and below, over all hierarchies."""
+    pids: set[int] = set()
+    for hierarchy in hierarchies():
+        for directory, _, _ in os.walk(hierarchy.path + path):
+            with suppress(OSError), open(f"{directory}/cgroup.procs") as file:
+                pids.update(int(line) for line in file)
+    return frozenset(pids - {0})
+
+
+def kill(path: str) -> None:
+    """Kills everything in the cgroup and below: by `cgroup.kill` where there is one, and SIGKILL until none is left."""
+    for hierarchy in hierarchies():
+        if hierarchy.unified:
+            with suppress(OSError), open(f"{hierarchy.path}{path}/cgroup.kill", "w") as file:
+                file.write("1")
+    for _ in range(50):
+        left = processes(path) - {os.getpid()}
+        if not left:
+            return
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)  # the kernel has no event for "this v1 cgroup is empty" that we could wait for
+
+
+def remove(path: str) -> bool:
+    """Removes the cgroup with its children, in every hierarchy. True if nothing of it is left.
+
+    A cgroup whose last process has just died stays busy for a moment, so this tries for half a second.
+    """
+    gone = True
+    for hierarchy in hierarchies():
+        for directory, _, _ in os.walk(hierarchy.path + path, topdown=False):
+            gone &= _rmdir(directory)
+    return gone
+
+
+def _rmdir(directory: str) -> bool:
+    for attempt in range(50):
+        try:
+            os.rmdir(directory)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            time.sleep(min(0.001 * 2**attempt, 0.02))
+        else:
+            return True
+    return False
+
+
+def remove_if_empty(path: str) -> None:
+    """Removes the cgroup where it has no children and no processes; another stack may be using it."""
+    for hierarchy in hierarchies():
+        with suppress(OSError):
+            os.rmdir(hierarchy.path + path)
+
+
+def is_frozen(path: str) -> bool:
+    """Whether the cgroup is frozen, by itself or with its parent."""
+    for hierarchy in hierarchies():
+        if "freezer" in hierarchy.controllers:
+            with suppress(OSError), open(f"{hierarchy.path}{path}/freezer.state") as file:
+                return file.read().strip() != "THAWED"
+        elif hierarchy.unified and mode() == "v2":
+            with suppress(OSError), open(f"{hierarchy.path}{path}/cgroup.events") as file:
+                return "frozen 1" in file.read()
+    return False
+
+
+def freeze(path: str, *, frozen: bool) -> None:
+    """Freezes or thaws everything in the cgroup. Raises `OSError`."""
+    for hierarchy in hierarchies():
+        if "freezer" in hierarchy.controllers:
+            with open(f"{hierarchy.path}{path}/freezer.state", "w") as file:
+                file.write("FROZEN" if frozen else "THAWED")
+        elif hierarchy.unified and mode() == "v2":
+            with open(f"{hierarchy.path}{path}/cgroup.freeze", "w") as file:
+                file.write("1" if frozen else "0")
+
+
+def out_of_memory_kills(path: str) -> int:
+    """How often the kernel killed something in the cgroup for want of memory; 0 if it cannot be told."""
+    for hierarchy in hierarchies():
+        name = "memory.oom_control" if "memory" in hierarchy.controllers else "memory.events"
+        with suppress(OSError), open(f"{hierarchy.path}{path}/{name}") as file:
+            for line in file:
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    return 0

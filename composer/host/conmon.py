@@ -1,0 +1,122 @@
+"""conmon, the shim of every container: it keeps the log, learns the exit status, serves attach, and outlives us.
+
+`create` follows conmon's protocol (conmon(8)): it reports the container's pid, or the runtime's error, as one JSON line
+on the pipe named by `_OCI_SYNCPIPE`; before it forks it waits for a byte on `_OCI_STARTPIPE`, which gives us the moment
+to move it into the shim cgroup.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+
+from composer.errors import ContainerError, MachineError, ToolMissing
+from composer.host import cgroup
+from composer.host.proc import environment, require
+from composer.host.runtime import Runtime, explained
+from composer.paths import Paths
+
+HARD_LOG_CAP = 256 * 1024 * 1024
+"""Bytes after which conmon itself throws the log away. Our rotation acts long before; this guards the disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shim:
+    """What conmon is told about one container. `stdin` keeps its standard input open for whoever attaches,
+    `stdin_once` closes it when the first who attached leaves.
+    """
+
+    container_id: str
+    project: str
+    name: str
+    tty: bool = False
+    stdin: bool = False
+    stdin_once: bool = False
+
+
+def command_line(conmon: str, runtime: Runtime, paths: Paths, shim: Shim) -> tuple[str, ...]:
+    """The argv of conmon for one container."""
+    container_id = shim.container_id
+    bundle, run = paths.bundle(container_id), paths.conmon(container_id)
+    argv = [
+        conmon, "--api-version", "1",
+        "--cid", container_id, "--cuuid", container_id, "--name", shim.name,
+        "--runtime", runtime.binary, "--bundle", bundle,
+        "--container-pidfile", f"{run}/pidfile", "--conmon-pidfile", f"{run}/conmon.pid",
+        "--exit-dir", paths.exit_dir(container_id), "--full-attach",
+        "--log-path", f"k8s-file:{paths.log(container_id)}", "--log-size-max", str(HARD_LOG_CAP),
+        "--log-level", "warning",
+        "--runtime-arg", "--root", "--runtime-arg", runtime.root,
+        "--runtime-arg", "--log", "--runtime-arg", f"{run}/runtime.log",
+        "--runtime-arg", "--log-format", "--runtime-arg", "json",
+    ]  # fmt: skip
+    if shim.tty:
+        argv.append("--terminal")
+    if shim.stdin:
+        argv.append("--stdin")
+        if not shim.stdin_once:
+            argv.append("--leave-stdin-open")
+    return tuple(argv)
+
+
+def create(paths: Paths, runtime: Runtime, shim: Shim) -> int:
+    """Makes the container through conmon, not started; returns the pid of its first process.
+
+    The bundle and the exit directory are there already. Raises `ContainerError` with the runtime's reason,
+    `MachineError` when conmon itself fails.
+    """
+    argv = command_line(require("conmon"), runtime, paths, shim)
+    shim_cgroup = cgroup.make(paths.shim_cgroup(shim.project), for_processes=True)
+    sync_read, sync_write = os.pipe()
+    start_read, start_write = os.pipe()
+    with tempfile.TemporaryFile() as said, os.fdopen(sync_read, "rb") as report:
+        try:
+            process = subprocess.Popen(
+                argv,
+                pass_fds=(sync_write, start_read),
+                # conmon keeps this environment for the container's whole life: nothing of ours belongs in it.
+                env=environment({"_OCI_SYNCPIPE": str(sync_write), "_OCI_STARTPIPE": str(start_read)}),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,  # a file: the container would hold a pipe open for ever
+                cwd="/",
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            os.close(start_write)
+            raise ToolMissing("conmon") from None
+        finally:
+            os.close(sync_write)
+            os.close(start_read)
+        try:
+            cgroup.put(shim_cgroup, process.pid)
+            os.write(start_write, b"\0")
+        except BaseException:
+            process.kill()  # before it forked: nothing has been made yet
+            process.wait()
+            raise
+        finally:
+            os.close(start_write)
+        process.wait()
+        line = report.readline()
+        said.seek(0)
+        complaint = said.read(65536).decode(errors="replace")
+    return _understood(line, complaint, shim.name)
+
+
+def _understood(line: bytes, complaint: str, name: str) -> int:
+    if not line:
+        raise MachineError(
+            f"{name}: conmon failed: {complaint.strip() or 'it said nothing'}", hint="run `jocker doctor`"
+        )
+    try:
+        report = json.loads(line)
+        pid = int(report["data"])
+    except (ValueError, KeyError, TypeError):
+        raise ContainerError(f"{name}: conmon reported {line[:200]!r}") from None
+    if pid < 0:
+        raise explained(str(report.get("message") or complaint), name)
+    return pid

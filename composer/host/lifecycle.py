@@ -1,0 +1,203 @@
+"""The life of one container: made, started, stopped, removed. Each step may follow a crash in the middle of any other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from enum import StrEnum
+
+from composer.errors import CommandFailed, ContainerError
+from composer.host import cgroup, conmon, overlay, process, records
+from composer.host.conmon import Shim
+from composer.host.files import write_atomic
+from composer.host.runtime import Runtime
+from composer.host.state import FirstProcess, conmon_process, exit_status, first_process
+from composer.host.trees import remove_tree
+from composer.paths import Paths
+
+_GONE_WITHIN = 10.0
+"""Seconds a killed process gets to vanish: only one stuck in the kernel needs more."""
+
+
+class StopOutcome(StrEnum):
+    """How a stop ended."""
+
+    NOT_RUNNING = "was not running"
+    STOPPED = "stopped"
+    KILLED = "killed after the grace period"
+    DEAF = "killed at once: its first process does not handle the stop signal"
+
+
+class Lifecycle:
+    """Containers of one store, driven through one runtime. Safe to use from several threads, one container each."""
+
+    def __init__(self, paths: Paths, runtime: Runtime) -> None:
+        self._paths = paths
+        self._runtime = runtime
+
+    def mount_rootfs(self, container_id: str, layers: Sequence[str]) -> str:
+        """See `overlay.mount`."""
+        return overlay.mount(self._paths, container_id, layers)
+
+    def create(self, shim: Shim, config_text: str) -> int:
+        """Makes the container from its config.json; not started. The rootfs is mounted. Returns its pid.
+
+        Raises `ContainerError`; then nothing but the mount is left.
+        """
+        paths, container_id = self._paths, shim.container_id
+        for directory in (paths.conmon(container_id), paths.exit_dir(container_id), paths.runc):
+            os.makedirs(directory, mode=0o711, exist_ok=True)
+        self._forget_last_life(container_id)
+        write_atomic(f"{paths.bundle(container_id)}/config.json", config_text.encode(), sync=False)
+        cgroup.make(paths.stack_cgroup(shim.project), for_processes=False)
+        try:
+            pid = conmon.create(paths, self._runtime, shim)
+            started = process.start_time(pid)
+            if started is None:
+                raise ContainerError(f"{shim.name}: its first process was gone at once", transient=True)  # noqa: TRY301
+            note = f"{pid} {started}\n".encode()
+            write_atomic(f"{paths.conmon(container_id)}/process", note, sync=False)
+        except BaseException:
+            self.delete_runtime(container_id, shim.project)
+            raise
+        return pid
+
+    def _forget_last_life(self, container_id: str) -> None:
+        for path in (
+            f"{self._paths.exit_dir(container_id)}/{container_id}",
+            f"{self._paths.conmon(container_id)}/process",
+            f"{self._paths.container(container_id)}/started",
+        ):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def start(self, container_id: str, name: str) -> None:
+        """Starts a created container. Raises `ContainerError` (`CommandNotStarted` if its command cannot be run)."""
+        self._runtime.call(self._runtime.start(container_id), name=name)
+        write_atomic(f"{self._paths.container(container_id)}/started", b"", sync=False)
+
+    def is_created(self, container_id: str) -> bool:
+        """Whether it is made and waits to be started."""
+        first = first_process(self._paths, container_id)
+        return first is not None and process.alive(*first) and os.path.exists(self._runtime.exec_fifo(container_id))
+
+    def stop(self, container_id: str, *, signal_name: str, grace_seconds: float, cgroup_path: str) -> StopOutcome:
+        """Signal, grace, SIGKILL; returns when the process is gone and its exit status is on disk.
+
+        A first process that can be seen not to handle the signal is killed at once: as PID 1 it would never notice.
+        `grace_seconds` may be `math.inf`.
+        """
+        first = first_process(self._paths, container_id)
+        if first is None or not process.alive(*first):
+            return StopOutcome.NOT_RUNNING
+        number = process.signal_number(signal_name)
+        outcome = StopOutcome.STOPPED
+        if os.path.exists(self._runtime.exec_fifo(container_id)):
+            number = signal.SIGKILL  # never started: there is nothing to be gentle with
+        elif number != signal.SIGKILL and not process.handles_signal(first.pid, number):
+            number, outcome = signal.SIGKILL, StopOutcome.DEAF
+        if cgroup.is_frozen(cgroup_path):
+            cgroup.freeze(cgroup_path, frozen=False)  # a frozen process gets no signal
+        process.send(*first, number)
+        if number != signal.SIGKILL:
+            timeout = None if grace_seconds == float("inf") else grace_seconds
+            if not process.wait_gone(*first, timeout):
+                outcome = StopOutcome.KILLED
+                process.send(*first, signal.SIGKILL)
+        self._await_end(container_id, first)
+        return outcome
+
+    def _await_end(self, container_id: str, first: FirstProcess) -> None:
+        if not process.wait_gone(*first, _GONE_WITHIN):
+            raise ContainerError(f"process {first.pid} survives SIGKILL", hint="it hangs in the kernel: see dmesg")
+        shim = conmon_process(self._paths, container_id)
+        if shim is not None:
+            process.wait_gone(*shim, _GONE_WITHIN)  # it ends when the exit status is on disk
+
+    def kill(self, container_id: str, signal_number: int) -> bool:
+        """One signal to its first process; False if that is gone."""
+        first = first_process(self._paths, container_id)
+        return first is not None and process.send(*first, signal_number)
+
+    def wait(self, container_id: str, timeout: float | None = None) -> int | None:
+        """Waits for the container's end and returns its exit code; None if that is unknown (conmon was killed).
+
+        Raises `TimeoutError` if it still runs after `timeout` seconds.
+        """
+        first = first_process(self._paths, container_id)
+        if first is not None and not process.wait_gone(*first, timeout):
+            raise TimeoutError(container_id)
+        shim = conmon_process(self._paths, container_id)
+        if shim is not None:
+            process.wait_gone(*shim, _GONE_WITHIN)
+        return exit_status(self._paths, container_id)[0]
+
+    def delete_runtime(self, container_id: str, project: str) -> None:
+        """Takes away what runs: conmon, processes, the runtime's state, the cgroup. Nothing of it need be there."""
+        paths = self._paths
+        first = first_process(paths, container_id)
+        if first is not None and process.alive(*first):
+            process.send(*first, signal.SIGKILL)
+            self._await_end(container_id, first)
+        if first is None:
+            # A crash in the middle of `create`: conmon or the runtime may be at it still, without us.
+            for pid in process.with_argument(container_id):
+                process.kill_and_wait(pid)
+        cgroup_path = f"{paths.stack_cgroup(project)}/{container_id}"
+        if os.path.isdir(self._runtime.state_dir(container_id)):
+            with suppress(CommandFailed):  # a state torn by a crash is beyond the runtime: we finish below
+                self._run_delete(container_id)
+        cgroup.kill(cgroup_path)
+        if not cgroup.remove(cgroup_path):
+            raise ContainerError(f"the cgroup {cgroup_path} cannot be removed", transient=True)
+        remove_tree(self._runtime.state_dir(container_id))
+
+    def _run_delete(self, container_id: str) -> None:
+        from composer.host.proc import run
+
+        run(self._runtime.delete(container_id))
+
+    def remove(self, container_id: str, project: str) -> None:
+        """Removes everything of the container but its volumes, from whatever state; the record goes last."""
+        paths = self._paths
+        record = records.read(paths, container_id)
+        if record is not None and record.get("phase") != "removing":
+            records.write(paths, {**record, "phase": "removing"})
+        self.delete_runtime(container_id, project)
+        self.unmount_rootfs(container_id)
+        remove_tree(paths.bundle(container_id))
+        remove_tree(paths.conmon(container_id))
+        directory = paths.container(container_id)
+        with suppress(FileNotFoundError):
+            for name in os.listdir(directory):
+                if name != "record.json":
+                    _remove(f"{directory}/{name}")
+        with suppress(FileNotFoundError):
+            os.unlink(paths.record(container_id))
+        remove_tree(directory)
+
+    def unmount_rootfs(self, container_id: str) -> None:
+        """See `overlay.unmount`."""
+        overlay.unmount(self._paths, container_id)
+
+    def remove_stack(self, project: str) -> None:
+        """Removes what a stack without containers leaves: its cgroups, and directories nobody else uses."""
+        paths = self._paths
+        for path in (paths.stack_cgroup(project), paths.shim_cgroup(project)):
+            deadline = time.monotonic() + _GONE_WITHIN
+            while not cgroup.remove(path) and time.monotonic() < deadline:
+                continue  # the last conmon is on its way out
+        cgroup.remove_if_empty(paths.cgroup_root)
+        for directory in (paths.bundles, f"{paths.run}/conmon", paths.runc, paths.containers, paths.volumes):
+            with suppress(OSError):
+                os.rmdir(directory)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except IsADirectoryError:
+        remove_tree(path)

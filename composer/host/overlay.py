@@ -1,0 +1,73 @@
+"""The root file system of a container: its image's layers, read-only, under a directory of its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Sequence
+
+from composer.errors import ContainerError, MachineError
+from composer.host import kernel
+from composer.host.trees import remove_tree
+from composer.paths import Paths
+
+MOST_LAYERS = 500
+"""The kernel's own limit (fs/overlayfs, OVL_MAX_STACK)."""
+
+
+def mount(paths: Paths, container_id: str, layers: Sequence[str]) -> str:
+    """Mounts the rootfs of a container and returns its path; if it is mounted, just that.
+
+    `layers` are directories, lowest first. Raises `ContainerError`, or `MachineError` where overlay cannot work.
+    """
+    target = paths.rootfs(container_id)
+    os.makedirs(target, mode=0o711, exist_ok=True)
+    if os.path.ismount(target):
+        return target
+    if len(layers) > MOST_LAYERS:
+        raise ContainerError(f"the image has {len(layers)} layers, the kernel takes {MOST_LAYERS}")
+    upper, work = f"{paths.container(container_id)}/upper", f"{paths.container(container_id)}/work"
+    for directory, mode in ((upper, 0o755), (work, 0o700)):
+        os.makedirs(directory, exist_ok=True)
+        os.chmod(directory, mode)  # the upper's mode is the mode of the container's /
+    try:
+        kernel.mount_overlay(list(reversed(layers)), upper, work, target)
+    except OSError as error:
+        raise _explained(error, paths) from error
+    return target
+
+
+def _explained(error: OSError, paths: Paths) -> Exception:
+    if error.errno in {errno.EINVAL, errno.ENODEV}:
+        return MachineError(
+            f"cannot mount an overlay: {error.strerror}",
+            hint=f"{paths.data} must be on ext4, xfs, btrfs or tmpfs (not on an overlay), on Linux 6.7 or later",
+        )
+    return ContainerError(
+        f"cannot mount the container's root: {error.strerror} ({error.filename})",
+        transient=error.errno in {errno.EBUSY, errno.EAGAIN},
+    )
+
+
+def unmount(paths: Paths, container_id: str) -> None:
+    """Unmounts the rootfs if it is mounted. A busy one is detached: it goes with its last user."""
+    target = paths.rootfs(container_id)
+    for attempt in range(20):
+        try:
+            kernel.umount(target)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return  # not a mount point, so there is nothing more below
+            if error.errno != errno.EBUSY:
+                raise
+            time.sleep(min(0.001 * 2**attempt, 0.05))
+    kernel.umount(target, kernel.MNT_DETACH)
+
+
+def discard(paths: Paths, container_id: str) -> None:
+    """Removes what the container wrote."""
+    for name in ("upper", "work"):
+        remove_tree(f"{paths.container(container_id)}/{name}")

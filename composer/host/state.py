@@ -1,0 +1,102 @@
+"""What a container is doing now, from its record, the kernel and the exit file: no process is started to find out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from composer.actual.state import Status
+from composer.host import cgroup, process
+from composer.host.files import read_text
+from composer.paths import Paths
+
+
+class Snapshot(NamedTuple):
+    """`pid` is 0 unless it lives; `exit_code` None unless known; times in seconds since the epoch, 0 = unknown."""
+
+    status: Status
+    pid: int = 0
+    exit_code: int | None = None
+    started_at: float = 0.0
+    finished_at: float = 0.0
+
+
+class FirstProcess(NamedTuple):
+    """The first process of a container: pid and start time in clock ticks since boot."""
+
+    pid: int
+    started: int
+
+
+def snapshot(paths: Paths, record: Mapping[str, Any]) -> Snapshot:
+    """The state of one container. About 0.1 ms."""
+    container_id = record["id"]
+    if record.get("phase") != "created":
+        return Snapshot(Status.DEAD)
+    started_at = _started_at(paths, container_id)
+    first = first_process(paths, container_id)
+    if first is not None and process.alive(*first):
+        return Snapshot(_alive_status(paths, record), first.pid, None, started_at)
+    _await_exit_file(paths, container_id)
+    code, finished_at = exit_status(paths, container_id)
+    if code is None and not started_at and first is not None:
+        finished_at = 0.0
+    return Snapshot(Status.EXITED, 0, code, started_at, finished_at)
+
+
+def _alive_status(paths: Paths, record: Mapping[str, Any]) -> Status:
+    if os.path.exists(f"{paths.runc}/{record['id']}/exec.fifo"):
+        return Status.CREATED
+    if cgroup.is_frozen(f"{paths.stack_cgroup(record['project'])}/{record['id']}"):
+        return Status.PAUSED
+    return Status.RUNNING
+
+
+def first_process(paths: Paths, container_id: str) -> FirstProcess | None:
+    """The container's first process as noted when it was made; it may be gone. None if there was none since boot."""
+    text = read_text(f"{paths.conmon(container_id)}/process")
+    try:
+        pid, started = map(int, (text or "").split())
+    except ValueError:
+        return None
+    return FirstProcess(pid, started)
+
+
+def conmon_process(paths: Paths, container_id: str) -> FirstProcess | None:
+    """conmon, if its pidfile names a process that lives and is it."""
+    text = (read_text(f"{paths.conmon(container_id)}/conmon.pid") or "").strip()
+    if not text.isdigit():
+        return None
+    pid = int(text)
+    started = process.start_time(pid)
+    with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        if started is not None and container_id.encode() in file.read().split(b"\0"):
+            return FirstProcess(pid, started)
+    return None
+
+
+def exit_status(paths: Paths, container_id: str) -> tuple[int | None, float]:
+    """The exit code conmon wrote and when, or (None, 0)."""
+    path = f"{paths.exit_dir(container_id)}/{container_id}"
+    text = (read_text(path) or "").strip()
+    if not text.isdigit():
+        return None, 0.0
+    with suppress(FileNotFoundError):
+        return int(text), os.stat(path).st_mtime
+    return int(text), 0.0
+
+
+def _await_exit_file(paths: Paths, container_id: str) -> None:
+    """The process has ended: conmon writes the exit file and ends too, a few ms later."""
+    if exit_status(paths, container_id)[0] is None:
+        shim = conmon_process(paths, container_id)
+        if shim is not None:
+            process.wait_gone(*shim, 1.0)
+
+
+def _started_at(paths: Paths, container_id: str) -> float:
+    with suppress(FileNotFoundError):
+        return os.stat(f"{paths.container(container_id)}/started").st_mtime
+    return 0.0
