@@ -30,6 +30,9 @@ _COMMAS = re.compile(r'("(?:[^"\\\n]|\\.)*")|([\[{]?)(\s*,(?:\s*,)*)(\s*)(?=([\]
 # What an expression of a template can raise besides Jinja's own errors.
 _MISTAKES = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 
+_TAGS = re.compile(r"\{[{%#].*?[}%#]\}")
+_WORD = re.compile(r"\w")
+_KEY = re.compile(r'\s*"(\w+)":')
 _EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 
 
@@ -67,9 +70,12 @@ def render_config(
     if spec.template:
         return _render_own(container, context, mine)
     text = tidy(_base_template().render(context))
-    complaints = checks.check(checks.parse(text), mine)
-    if complaints:
-        raise ContainerError(f'service "{container.service}": {_joined(complaints)}')
+    try:
+        faults = checks.check(checks.parse(text), mine)
+    except checks.NotJson as error:
+        raise ContainerError(f'service "{container.service}": {error}') from None
+    if faults:
+        raise ContainerError(f'service "{container.service}": {"; ".join(map(str, faults))}')
     return text
 
 
@@ -142,15 +148,13 @@ def _render_own(container: DesiredContainer, context: dict[str, Any], mine: chec
     try:
         parsed = checks.parse(text)
     except checks.NotJson as error:
-        shown = text.splitlines()[error.line - 1].strip() if error.line else error.word
+        line = _line_of_result(source, text, error.line) if error.line else _line_with(source, error.word)
         hint = _excerpt(text, error.line) if error.line else ""
-        raise refuse(f"the rendered template is not JSON: {error}", _line_with(source, shown), hint) from None
-    complaints = checks.check(parsed, mine)
-    if complaints:
+        raise refuse(f"the rendered template is not JSON: {error}", line, hint) from None
+    faults = checks.check(parsed, mine)
+    if faults:
         raise StackFileError(
-            tuple(
-                _complaint(container, str(complaint), _line_with(source, *complaint.keys)) for complaint in complaints
-            )
+            tuple(_complaint(container, str(fault), _line_with(source, *fault.keys)) for fault in faults)
         )
     return text
 
@@ -164,10 +168,6 @@ def _complaint(container: DesiredContainer, message: str, line: int, hint: str =
     return Complaint(message, place, hint)
 
 
-def _joined(complaints: tuple[checks.Fault, ...]) -> str:
-    return "; ".join(map(str, complaints))
-
-
 def _line_with(source: str, *words: str) -> int:
     """The last line of `source` that has one of `words`, the earlier word preferred; 1 if none has."""
     lines = source.splitlines()
@@ -175,6 +175,28 @@ def _line_with(source: str, *words: str) -> int:
         for number in range(len(lines), 0, -1):
             if word and word in lines[number - 1]:
                 return number
+    return 1
+
+
+def _line_of_result(source: str, text: str, number: int) -> int:
+    """The line of `source` that most likely made line `number` of the result, or what stands above it.
+
+    Jinja keeps no map from result to template: lines are known by the plain text in them, else by the key they
+    stand under, whose name is also the block's.
+    """
+    plain = [
+        (line, piece.strip())
+        for line, shown in enumerate(source.splitlines(), 1)
+        for piece in _TAGS.split(shown)
+        if _WORD.search(piece)
+    ]
+    for shown in reversed(text.splitlines()[:number]):
+        made = [line for line, piece in plain if piece in shown]
+        if made:
+            return made[-1]
+        key = _KEY.match(shown)
+        if key and f"block {key[1]} " in source:
+            return _line_with(source, f"block {key[1]} ")
     return 1
 
 

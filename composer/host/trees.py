@@ -1,8 +1,8 @@
 """Whole directory trees, by descriptors: copied and removed without following a link, however deep or odd they are.
 
 Trees come from images and containers. Nothing but regular files is ever read (a fifo hangs, /dev/zero never ends),
-no name is opened through a link, and depth costs neither descriptors nor the interpreter's stack: one descriptor goes
-down and comes back by `..`.
+no name is opened through a link or a mount, and depth costs neither descriptors nor the interpreter's stack: one
+descriptor goes down and comes back by `..`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import errno
 import os
 import stat
 from contextlib import suppress
+
+from composer.host import kernel
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -26,7 +28,10 @@ class _Walker:
         self._above: list[tuple[int, int]] = []
 
     def down(self, name: str) -> None:
-        child = os.open(name, _OPEN_DIRECTORY, dir_fd=self.fd)
+        # What is mounted in a tree is somebody else's: EXDEV instead of emptying a directory of the machine.
+        child = kernel.open_in_root(
+            self.fd, os.fsencode(name), _OPEN_DIRECTORY, resolve=kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_XDEV
+        )
         self._above.append(_identity(os.fstat(self.fd)))
         os.close(self.fd)
         self.fd = child
@@ -81,7 +86,7 @@ def copy_tree(source_fd: int, target_fd: int) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Removes a directory and all in it; nothing happens if it is not there. Raises `OSError` (a mount: EBUSY)."""
+    """Removes a directory and all in it; nothing happens if it is not there. Raises `OSError` (a mount: EXDEV)."""
     try:
         fd = os.open(path, _OPEN_DIRECTORY)
     except FileNotFoundError:

@@ -56,7 +56,7 @@ def path(paths: Paths, name: str) -> str:
 
 
 def remove(paths: Paths, name: str) -> None:
-    """Removes a volume, data first; nothing happens if it is gone. Raises `OSError` (a mount in it: EBUSY)."""
+    """Removes a volume, data first; nothing happens if it is gone. Raises `OSError` (a mount in it: EXDEV)."""
     data = path(paths, name)
     directory = os.path.dirname(data)
     remove_tree(data)
