@@ -1,0 +1,249 @@
+"""The merged, checked tree to the model's values. Nothing can be wrong any more: the passes before saw to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, cast
+
+from composer.composefile.consistency import replicas_of
+from composer.composefile.security import capability_name
+from composer.composefile.tree import Date, Node, Path, place_of
+from composer.model.service import (
+    AnonymousVolume,
+    BindMount,
+    Condition,
+    Dependency,
+    Mount,
+    PullPolicy,
+    Retry,
+    Service,
+    TmpfsMount,
+    Ulimit,
+)
+from composer.model.values import format_duration
+
+_RETRY_ATTEMPTS = 3
+_NANOSECONDS = 1e9
+_KEPT_EMPTY = frozenset(
+    {"command", "entrypoint", "init", "scale", "deploy", "replicas", "stop_grace_period", "required"}
+)
+
+
+def bind_service(name: str, service: Node, defaults: Node | None, template: str | None) -> Service:
+    """One service of the model. `defaults` is the stack's `x-jocker`, `template` the absolute path of the template."""
+    path: Path = ("services", name)
+    text = _Reader(service)
+    grace = service.at("stop_grace_period")
+    return Service(
+        name=name,
+        place=place_of(service.key or service.mark, path),
+        image=text("image") or "",
+        command=_words(service.at("command")),
+        entrypoint=_words(service.at("entrypoint")),
+        environment={key: node.text if node.value is not None else None for key, node in text.entries("environment")},
+        working_dir=text("working_dir"),
+        user=text("user"),
+        group_add=text.all("group_add"),
+        hostname=text("hostname"),
+        container_name=text("container_name"),
+        labels={key: node.text for key, node in text.entries("labels")},
+        annotations={key: node.text for key, node in text.entries("annotations")},
+        depends_on={key: _dependency(node) for key, node in text.entries("depends_on")},
+        mounts=_mounts(service),
+        read_only=text.flag("read_only"),
+        cap_add=tuple(dict.fromkeys(capability_name(item) for item in text.all("cap_add"))),
+        cap_drop=tuple(dict.fromkeys(capability_name(item) for item in text.all("cap_drop"))),
+        init=text.flag("init"),
+        stop_signal=text("stop_signal"),
+        stop_grace_seconds=10.0 if grace is None else float(cast("int", grace.value)) / _NANOSECONDS,
+        tty=text.flag("tty"),
+        stdin_open=text.flag("stdin_open"),
+        network_mode=cast("Literal['none', 'host']", text("network_mode") or "none"),
+        ulimits={key: _ulimit(node) for key, node in text.entries("ulimits")},
+        sysctls={key: node.text for key, node in text.entries("sysctls")},
+        security_opt=text.all("security_opt"),
+        privileged=text.flag("privileged"),
+        mem_limit=text.number("mem_limit"),
+        cpus=float(cast("float", node.value)) if (node := service.at("cpus")) else 0.0,
+        pids_limit=text.number("pids_limit"),
+        shm_size=text.number("shm_size"),
+        extra_hosts=tuple(_host(item) for item in text.all("extra_hosts")),
+        profiles=text.all("profiles"),
+        replicas=replicas_of(service),
+        pull_policy=cast("PullPolicy", text("pull_policy") or "missing"),
+        template=template,
+        retry=_retry(service, defaults),
+    )
+
+
+class _Reader:
+    """Reads attributes of one service by name, in the form asked for."""
+
+    def __init__(self, service: Node) -> None:
+        self.service = service
+
+    def __call__(self, key: str) -> str | None:
+        """The text, or None if it is absent or empty."""
+        node = self.service.at(key)
+        return node.text or None if node is not None else None
+
+    def flag(self, key: str) -> bool:
+        node = self.service.at(key)
+        return node is not None and node.value is True
+
+    def number(self, key: str) -> int:
+        node = self.service.at(key)
+        return node.value if node is not None and isinstance(node.value, int) else 0
+
+    def all(self, key: str) -> tuple[str, ...]:
+        node = self.service.at(key)
+        return tuple(item.text for item in node.elements) if node is not None else ()
+
+    def entries(self, key: str) -> list[tuple[str, Node]]:
+        node = self.service.at(key)
+        return list(node.items.items()) if node is not None else []
+
+
+def _words(node: Node | None) -> tuple[str, ...] | None:
+    if node is None or node.value is None:
+        return None
+    return tuple(item.text for item in node.elements)
+
+
+def _dependency(node: Node) -> Dependency:
+    condition, restart, required = node.at("condition"), node.at("restart"), node.at("required")
+    return Dependency(
+        condition=cast("Condition", condition.text if condition else "service_started"),
+        restart=restart is not None and restart.value is True,
+        required=required is None or required.value is not False,
+    )
+
+
+def _ulimit(node: Node) -> Ulimit:
+    if isinstance(node.value, int):
+        return Ulimit(node.value, node.value)
+    soft, hard = node.at("soft"), node.at("hard")
+    return Ulimit(cast("int", soft.value if soft else 0), cast("int", hard.value if hard else 0))
+
+
+def _host(line: str) -> tuple[str, str]:
+    host, _, address = line.partition("=")
+    return host, address
+
+
+def _mounts(service: Node) -> tuple[Mount, ...]:
+    volumes, tmpfs = service.at("volumes"), service.at("tmpfs")
+    mounts = [_mount(item) for item in (volumes.elements if volumes else ())]
+    for item in tmpfs.elements if tmpfs else ():
+        target, _, options = item.text.partition(":")
+        mounts.append(TmpfsMount(target, tuple(filter(None, options.split(",")))))
+    return tuple(mounts)
+
+
+def _mount(item: Node) -> Mount:
+    text = _Reader(item)
+    kind, target, read_only = text("type"), text("target") or "", text.flag("read_only")
+    if kind == "tmpfs":
+        size, mode = item.at("tmpfs", "size"), item.at("tmpfs", "mode")
+        options = [f"size={size.value}"] if size and size.value else []
+        options += [f"mode={mode.value:o}"] if mode and isinstance(mode.value, int) else []
+        return TmpfsMount(target, tuple(options), read_only)
+    if kind == "volume":
+        nocopy = item.at("volume", "nocopy")
+        return AnonymousVolume(target, read_only, nocopy=nocopy is not None and nocopy.value is True)
+    bind = item.at("bind")
+    options_of = _Reader(bind or item)
+    return BindMount(
+        target,
+        text("source") or "",
+        read_only,
+        # docker compose 2.40: a long form with `bind:` but without this key does not make the directory
+        create_host_path=bind is None or options_of.flag("create_host_path"),
+        propagation=(options_of("propagation") if bind else None) or "rprivate",
+        recursive=cast(
+            "Literal['enabled', 'disabled', 'writable', 'readonly']",
+            (options_of("recursive") if bind else None) or "enabled",
+        ),
+    )
+
+
+def _retry(service: Node, defaults: Node | None) -> Retry | None:
+    """The service's `retry`, field by field over the stack's."""
+    own = service.at("x-jocker", "retry")
+    shared = defaults.at("retry") if defaults else None
+    if own is None and shared is None:
+        return None
+    fields = {**(shared.items if shared else {}), **(own.items if own else {})}
+    on = fields.get("on")
+    codes = (on.elements or ([on] if isinstance(on.value, int) else [])) if on else []
+    return Retry(
+        attempts=cast("int", fields["attempts"].value) if "attempts" in fields else _RETRY_ATTEMPTS,
+        wait=cast("float", fields["wait"].value) if "wait" in fields else Retry().wait,
+        max_wait=cast("float", fields["max_wait"].value) if "max_wait" in fields else Retry().max_wait,
+        on=tuple(cast("int", code.value) for code in codes),
+    )
+
+
+def canonical_project(name: str, tree: Node, services: Mapping[str, Node]) -> dict[str, Any]:
+    """What `config` prints, as plain values: `name`, the enabled services, `x-…`; empty attributes left out."""
+    whole: dict[str, Any] = {
+        "name": name,
+        "services": {key: _canonical_service(service) for key, service in sorted(services.items())},
+    }
+    whole.update({key: plain(node) for key, node in tree.items.items() if key.startswith("x-")})
+    return whole
+
+
+def _canonical_service(service: Node) -> dict[str, Any]:
+    done: dict[str, Any] = {}
+    for key, node in sorted(service.items.items()):
+        if key.startswith("x-"):
+            done[key] = plain(node)
+            continue
+        value = _canonical_value(key, node)
+        if value is not None and (key in _KEPT_EMPTY or value):
+            done[key] = value
+    return done
+
+
+def _canonical_value(key: str, node: Node) -> Any:
+    match key:
+        case "mem_limit" | "shm_size":
+            return node.text if node.value else None
+        case "stop_grace_period":
+            return format_duration(cast("int", node.value))
+        case "extra_hosts":
+            return sorted(item.text for item in node.elements)
+        case "depends_on":
+            return {other: _canonical_dependency(entry) for other, entry in sorted(node.items.items())}
+        case "volumes":
+            return [_canonical_mount(item) for item in node.elements]
+        case "environment":
+            return {variable: plain(value) for variable, value in sorted(node.items.items())}
+        case _:
+            return plain(node)
+
+
+def _canonical_dependency(entry: Node) -> dict[str, Any]:
+    dependency = _dependency(entry)
+    done: dict[str, Any] = {"condition": dependency.condition, "required": dependency.required}
+    if dependency.restart:
+        done["restart"] = True
+    return done
+
+
+def _canonical_mount(item: Node) -> dict[str, Any]:
+    done = {key: value for key, node in item.items.items() if (value := plain(node)) or isinstance(value, dict)}
+    if "size" in done.get("tmpfs", {}):
+        done["tmpfs"]["size"] = str(done["tmpfs"]["size"])
+    return done
+
+
+def plain(node: Node) -> Any:
+    """The tree as dicts, lists and scalars."""
+    value = node.value
+    if isinstance(value, dict):
+        return {key: plain(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [plain(child) for child in value]
+    return value.text if isinstance(value, Date) else value

@@ -1,0 +1,212 @@
+"""Short forms to long ones, one rule per attribute: after this pass each attribute has one form only.
+
+Runs on each document before merging, on values that passed `checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from composer.composefile.mounts import Base, absolute, check_tmpfs, mount
+from composer.composefile.security import capability, security_option, stop_signal
+from composer.composefile.shellwords import split_words
+from composer.composefile.tree import Findings, Node, Path, shown
+
+Rule = Callable[[Node, Path, Base, Findings], Node | None]
+
+
+def canonical(document: Node, base: Base, findings: Findings) -> Node:
+    """The document in long form; `base` is what relative paths start from. What is malformed is complained about."""
+    services = document.items.get("services")
+    if services is None:
+        return document
+    done = {name: _service(service, ("services", name), base, findings) for name, service in services.items.items()}
+    return document.with_value({**document.items, "services": services.with_value(done) if done else services})
+
+
+def _service(service: Node, path: Path, base: Base, findings: Findings) -> Node:
+    if not isinstance(service.value, dict):
+        return service
+    entries: dict[str, Node] = {}
+    for key, node in service.value.items():
+        rule = _RULES.get(key)
+        done: Node | None = node
+        if rule is not None and node.tag != "reset" and node.value is not None:
+            done = rule(node, (*path, key), base, findings)
+        if done is not None:
+            entries[key] = done
+    return service.with_value(entries)
+
+
+def _words(node: Node, path: Path, _base: Base, findings: Findings) -> Node | None:
+    if not isinstance(node.value, str):
+        return node
+    try:
+        words, rest = split_words(node.value)
+    except ValueError as error:
+        hint = 'quote it, write a list, or ask for a shell: ["sh", "-c", "…"]'
+        findings.complain(f"cannot be split into words: {error}", node.mark, path, hint)
+        return None
+    if rest:
+        findings.warn(f"no shell reads this line: {shown(rest[:40])!r} is left out", node.mark, path)
+    return node.with_value([Node(word, node.mark) for word in words])
+
+
+def _listed(node: Node, _path: Path, _base: Base, _findings: Findings) -> Node:
+    return node if isinstance(node.value, list) else node.with_value([Node(node.value, node.mark)])
+
+
+def _paired(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    """`K=V` items and mappings alike to a mapping of strings, or null for a key without a value."""
+    pairs: dict[str, Node] = {}
+    for index, item in enumerate(node.elements):
+        key, equals, value = item.text.partition("=")
+        pairs.pop(key, None)  # the last one wins, in its place
+        pairs[key] = Node(value if equals else None, item.mark, item.mark)
+        _check_key(key, item, (*path, index), findings)
+    for key, item in node.items.items():
+        pairs[key] = item if item.value is None or item.tag == "reset" else item.with_value(item.text)
+        _check_key(key, item, (*path, key), findings)
+    return node.with_value(pairs)
+
+
+def _check_key(key: str, item: Node, path: Path, findings: Findings) -> None:
+    mark = item.key or item.mark
+    if not key:
+        findings.complain("no name before `=`", mark, path)
+    elif key != key.rstrip():
+        findings.complain(f"white space before `=`: {shown(key)!r}", mark, path)
+    elif "\0" in key or "\0" in item.text:
+        findings.complain("a NUL cannot stand in a name or value", mark, path)
+
+
+def _labelled(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    """As `_paired`, but a key without a value has the empty one."""
+    paired = _paired(node, path, base, findings)
+    return paired.with_value({
+        key: item.with_value("") if item.value is None and item.tag != "reset" else item
+        for key, item in paired.items.items()
+    })  # fmt: skip
+
+
+def _env_files(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    files: list[Node] = []
+    for index, item in enumerate(_listed(node, path, base, findings).elements):
+        entries = dict(item.items) if isinstance(item.value, dict) else {"path": item}
+        file = entries.get("path")
+        if file is None:
+            if not findings.touches((*path, index)):
+                findings.complain("`path` is missing", item.mark, (*path, index))
+            continue
+        entries["path"] = file.with_value(absolute(file.text, base))
+        entries.setdefault("required", Node(True, item.mark))
+        files.append(Node(entries, item.mark))
+    return node.with_value(files)
+
+
+def _dependencies(node: Node, _path: Path, _base: Base, _findings: Findings) -> Node:
+    if not isinstance(node.value, list):
+        return node
+    plain: dict[str, str | bool] = {"condition": "service_started", "required": True}
+    return node.with_value({
+        item.text: Node({key: Node(value, item.mark) for key, value in plain.items()}, item.mark, item.mark)
+        for item in node.value
+    })  # fmt: skip
+
+
+def _mounts(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    done = (mount(item, (*path, index), base, findings) for index, item in enumerate(node.elements))
+    return node.with_value([item for item in done if item is not None])
+
+
+def _tmpfs(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    listed = _listed(node, path, base, findings)
+    done = (check_tmpfs(item, (*path, index), findings) for index, item in enumerate(listed.elements))
+    return node.with_value([item for item in done if item is not None])
+
+
+def _extra_hosts(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    """A list of `host=address`, an address as written but without brackets."""
+    lines: list[Node] = []
+
+    def add(host: str, addresses: str, item: Node, path: Path) -> None:
+        host = host.strip()
+        if not host or not addresses.strip() or any(char.isspace() or char == "#" for char in host):
+            findings.complain("must be HOST=ADDRESS", item.mark, path, 'as in "db.example=10.0.0.5"')
+            return
+        for address in addresses.split(","):
+            bare = address.strip()
+            bare = bare[1:-1] if bare.startswith("[") and bare.endswith("]") else bare
+            if not _is_address(bare):
+                findings.complain(f"not an IP address: {shown(address)!r}", item.mark, path)
+            else:
+                lines.append(Node(f"{host}={bare}", item.mark))
+
+    for index, item in enumerate(node.elements):
+        host, separator, address = item.text.partition("=" if "=" in item.text else ":")
+        add(host, address if separator else "", item, (*path, index))
+    for host, entry in node.items.items():
+        for line in entry.elements or [entry]:
+            add(host, line.text, line, (*path, host))
+    return node.with_value(lines)
+
+
+def _is_address(text: str) -> bool:
+    if text == "host-gateway":
+        return True
+    from ipaddress import ip_address  # 3 ms: only with extra_hosts
+
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _ulimits(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    for name, limit in node.items.items():
+        if not isinstance(limit.value, dict) or limit.tag == "reset" or findings.touches((*path, name)):
+            continue
+        missing = [key for key in ("soft", "hard") if key not in limit.value]
+        if missing:
+            findings.complain(f"`{missing[0]}` is missing", limit.mark, (*path, name), "write {soft: …, hard: …}")
+    return node
+
+
+def _pull_policy(node: Node, _path: Path, _base: Base, _findings: Findings) -> Node:
+    return node.with_value("missing") if node.value == "if_not_present" else node
+
+
+def _each(check: Callable[[Node, Path, Findings], bool]) -> Rule:
+    def rule(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+        return node.with_value([
+            item for index, item in enumerate(node.elements) if check(item, (*path, index), findings)
+        ])  # fmt: skip
+
+    return rule
+
+
+def _signal(node: Node, path: Path, _base: Base, findings: Findings) -> Node | None:
+    return node if stop_signal(node, path, findings) else None
+
+
+_RULES: Final[Mapping[str, Rule]] = {
+    "annotations": _labelled,
+    "cap_add": _each(capability),
+    "cap_drop": _each(capability),
+    "command": _words,
+    "depends_on": _dependencies,
+    "entrypoint": _words,
+    "env_file": _env_files,
+    "environment": _paired,
+    "extra_hosts": _extra_hosts,
+    "labels": _labelled,
+    "pull_policy": _pull_policy,
+    "security_opt": _each(security_option),
+    "stop_signal": _signal,
+    "sysctls": _labelled,
+    "tmpfs": _tmpfs,
+    "ulimits": _ulimits,
+    "volumes": _mounts,
+}

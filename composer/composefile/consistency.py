@@ -1,0 +1,208 @@
+"""What must hold between the parts of a merged stack: dependencies, names, counts, targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from composer.composefile.checks import did_you_mean
+from composer.composefile.environment import Reader
+from composer.composefile.mounts import Base, absolute
+from composer.composefile.security import split_security_option
+from composer.composefile.tree import Findings, Mark, Node, Path, shown
+
+_NAME_START = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+_NAME_REST = _NAME_START | frozenset("_.-")
+_MAX_HOSTNAME = 64
+
+
+def check_services(services: Mapping[str, Node], disabled: Mapping[str, Node], findings: Findings) -> None:
+    """Complains about whatever does not fit together in the enabled `services`."""
+    for name, service in services.items():
+        path = ("services", name)
+        _check_network(service, path, findings)
+        if not findings.touches((*path, "image")) and service.at("image") is None and not findings.touches(path):
+            findings.complain("needs an `image`", service.key or service.mark, path)
+        _check_dependencies(name, service, services, disabled, findings)
+        _check_count(service, path, findings)
+        _check_names(service, path, findings)
+        _check_targets(service, path, findings)
+        _check_repetitions(service, path, findings)
+    _check_container_names(services, findings)
+    _check_cycles(services, findings)
+
+
+def replicas_of(service: Node) -> int:
+    """How many containers: `scale`, else `deploy.replicas`, else 1."""
+    for node in (service.at("scale"), service.at("deploy", "replicas")):
+        if node is not None and isinstance(node.value, int):
+            return node.value
+    return 1
+
+
+def load_seccomp(services: Mapping[str, Node], base: Base, read: Reader, findings: Findings) -> dict[str, str]:
+    """The text of each `seccomp=FILE`, by the path as written. A file that cannot be read is complained about."""
+    texts: dict[str, str] = {}
+    for name, service in services.items():
+        options = service.at("security_opt")
+        for index, option in enumerate(options.elements if options else ()):
+            kind, value = split_security_option(option.text)
+            if kind == "seccomp" and value not in {"unconfined", "builtin"} and value not in texts:
+                path = ("services", name, "security_opt", index)
+                text = read_or_complain(absolute(value, base), option.mark, path, read, findings, "seccomp profile")
+                if text is not None:
+                    texts[value] = text
+    return texts
+
+
+def read_or_complain(file: str, mark: Mark, path: Path, read: Reader, findings: Findings, what: str) -> str | None:
+    """The file's text, or None after a complaint."""
+    try:
+        return read(file)
+    except FileNotFoundError:
+        findings.complain(f"the {what} {shown(file)} does not exist", mark, path)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        findings.complain(f"the {what} {shown(file)} cannot be read: {why}", mark, path)
+    return None
+
+
+def _check_network(service: Node, path: Path, findings: Findings) -> None:
+    mode = service.at("network_mode")
+    hint = "write `network_mode: none` or `network_mode: host`"
+    if mode is not None and mode.value is not None:
+        if mode.text not in {"none", "host"}:
+            message = f"the network mode {shown(mode.text)!r} is not supported yet"
+            findings.complain(message, mode.mark, (*path, "network_mode"), hint)
+    elif not findings.touches((*path, "networks")) and not findings.touches((*path, "network_mode")):
+        findings.complain("networks are not supported yet", service.key or service.mark, path, hint)
+
+
+def _check_dependencies(
+    name: str, service: Node, services: Mapping[str, Node], disabled: Mapping[str, Node], findings: Findings
+) -> None:
+    node = service.at("depends_on")
+    for other, entry in node.items.items() if node else ():
+        path = ("services", name, "depends_on", other)
+        mark = entry.key or entry.mark
+        condition = entry.at("condition")
+        if condition is None and not findings.touches(path):
+            findings.complain("`condition` is missing", mark, path, "write {condition: service_started}")
+        if other in services:
+            continue
+        required = entry.at("required")
+        if required is not None and required.value is False:
+            continue
+        if other in disabled:
+            profiles = disabled[other].at("profiles")
+            names = " ".join(f"--profile {shown(item.text)}" for item in (profiles.elements if profiles else ())[:1])
+            findings.complain(
+                f"depends on {shown(other)}, which no active profile enables", mark, path, f"give {names}"
+            )
+        else:
+            findings.complain(
+                f"depends on the undefined service {shown(other)!r}", mark, path, did_you_mean(other, list(services))
+            )
+
+
+def _check_count(service: Node, path: Path, findings: Findings) -> None:
+    scale, replicas = service.at("scale"), service.at("deploy", "replicas")
+    if scale is not None and replicas is not None and scale.value != replicas.value:
+        message = f"scale is {scale.text}, but deploy.replicas is {replicas.text}"
+        findings.complain(message, scale.mark, (*path, "scale"), "write one of them, or the same number twice")
+    name = service.at("container_name")
+    if name is not None and name.text and replicas_of(service) > 1:
+        message = f"{replicas_of(service)} containers cannot share one name"
+        findings.complain(message, name.mark, (*path, "container_name"), "remove container_name, or run one container")
+
+
+def _check_names(service: Node, path: Path, findings: Findings) -> None:
+    name = service.at("container_name")
+    if name is not None and name.text and not _is_name(name.text):
+        hint = "two or more letters, digits, dots, dashes, underscores; a letter or digit first"
+        findings.complain(
+            f"{shown(name.text)!r} cannot be a container's name", name.mark, (*path, "container_name"), hint
+        )
+    profiles = service.at("profiles")
+    for index, profile in enumerate(profiles.elements if profiles else ()):
+        if not _is_name(profile.text):
+            hint = "two or more letters, digits, dots, dashes, underscores; a letter or digit first"
+            here = (*path, "profiles", index)
+            findings.complain(f"{shown(profile.text)!r} cannot be a profile's name", profile.mark, here, hint)
+    hostname = service.at("hostname")
+    if hostname is not None and (len(hostname.text) > _MAX_HOSTNAME or not hostname.text.isprintable()):
+        message = f"a hostname has at most {_MAX_HOSTNAME} printable characters"
+        findings.complain(message, hostname.mark, (*path, "hostname"))
+    directory = service.at("working_dir")
+    if directory is not None and directory.text and not directory.text.startswith("/"):
+        message = f"must be an absolute path of the container, not {shown(directory.text)!r}"
+        findings.complain(message, directory.mark, (*path, "working_dir"))
+
+
+def _is_name(text: str) -> bool:
+    return len(text) > 1 and text[0] in _NAME_START and _NAME_REST.issuperset(text)
+
+
+def _check_targets(service: Node, path: Path, findings: Findings) -> None:
+    """`volumes` among themselves were made unique by merging; `tmpfs` must not meet them, nor itself."""
+    volumes, tmpfs = service.at("volumes"), service.at("tmpfs")
+    taken = {node.text for item in (volumes.elements if volumes else ()) if (node := item.at("target"))}
+    for index, item in enumerate(tmpfs.elements if tmpfs else ()):
+        target = item.text.partition(":")[0]
+        if target in taken:
+            findings.complain(f"something is mounted on {shown(target)} already", item.mark, (*path, "tmpfs", index))
+        taken.add(target)
+
+
+def _check_repetitions(service: Node, path: Path, findings: Findings) -> None:
+    for key in ("group_add", "security_opt"):
+        node = service.at(key)
+        seen: set[str] = set()
+        for index, item in enumerate(node.elements if node else ()):
+            if item.text in seen:
+                findings.complain(f"{shown(item.text)!r} is written twice", item.mark, (*path, key, index))
+            seen.add(item.text)
+
+
+def _check_container_names(services: Mapping[str, Node], findings: Findings) -> None:
+    owners: dict[str, str] = {}
+    for name, service in services.items():
+        node = service.at("container_name")
+        if node is None or not node.text:
+            continue
+        owner = owners.setdefault(node.text, name)
+        if owner != name:
+            message = f"the service {shown(owner)} has this container_name already"
+            findings.complain(message, node.mark, ("services", name, "container_name"))
+
+
+def _check_cycles(services: Mapping[str, Node], findings: Findings) -> None:
+    """Each circle is told once, with the place of the edge that closes it."""
+
+    def below(name: str) -> list[str]:
+        node = services[name].at("depends_on")
+        return [other for other in (node.items if node else ()) if other in services]
+
+    finished: set[str] = set()
+    trail: list[str] = []  # from the start to where we are; one iterator more than names in it
+    for start in services:
+        walkers = [iter([start])]
+        while walkers:
+            name = next(walkers[-1], None)
+            if name is None:
+                walkers.pop()
+                if trail:
+                    finished.add(trail.pop())
+            elif name in trail:
+                _complain_of_circle([*trail[trail.index(name) :], name], services, findings)
+            elif name not in finished:
+                trail.append(name)
+                walkers.append(iter(below(name)))
+
+
+def _complain_of_circle(circle: list[str], services: Mapping[str, Node], findings: Findings) -> None:
+    first, last = circle[0], circle[-2]
+    edge = services[last].at("depends_on", first)
+    mark = (edge.key or edge.mark) if edge else services[last].mark
+    drawing = " → ".join(shown(name) for name in circle)
+    message = "a service cannot depend on itself" if len(circle) == 2 else f"a dependency circle: {drawing}"
+    findings.complain(message, mark, ("services", last, "depends_on", first))

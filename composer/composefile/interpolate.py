@@ -1,0 +1,148 @@
+"""`${VAR:-default}` and friends, in values only (the specification, "Interpolation").
+
+```text
+text := ( literal | '$$' | '$' NAME | '${' NAME [op word] '}' )*     NAME := [_A-Za-z][_A-Za-z0-9]*
+op   := ':-' '-' ':+' '+' ':?' '?'                                   word := text, braces balanced
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from composer.composefile.tree import Findings, Node, Path, shown
+
+Lookup = Callable[[str], str | None]
+_START = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
+_NAME = _START | frozenset("0123456789")
+_MAX_NESTING = 50
+
+
+class BadTemplate(ValueError):
+    """The text cannot be expanded: `message` says why, `hint` what to write."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def interpolated(node: Node, path: Path, environment: Mapping[str, str], findings: Findings) -> Node:
+    """The tree with every string expanded. A string that cannot be is complained about and left out."""
+    warned = findings.warnings
+
+    def expanded(node: Node, path: Path) -> Node | None:
+        value = node.value
+        if isinstance(value, str):
+            return node if "$" not in value else _expanded_string(node, value, path)
+        if isinstance(value, dict):
+            entries = ((key, expanded(child, (*path, key))) for key, child in value.items())
+            return node.with_value({key: child for key, child in entries if child is not None})
+        if isinstance(value, list):
+            items = (expanded(child, (*path, index)) for index, child in enumerate(value))
+            return node.with_value([child for child in items if child is not None])
+        return node
+
+    def _expanded_string(node: Node, value: str, path: Path) -> Node | None:
+        unset: list[str] = []
+        try:
+            text = expand(value, environment.get, unset.append)
+        except BadTemplate as error:
+            findings.complain(error.message, node.mark, path, error.hint)
+            return None
+        for name in unset:
+            message = f"the variable {name} is not set: an empty string stands in for it"
+            if not any(warning.endswith(message) for warning in warned):
+                findings.warn(message, node.mark, path)
+        return node.with_value(text)
+
+    return expanded(node, path) or node.with_value(None)
+
+
+def expand(text: str, lookup: Lookup, on_unset: Callable[[str], object] = str, depth: int = 0) -> str:
+    """`text` with its variables replaced. `on_unset` hears the name of each unset variable without a default.
+
+    Raises `BadTemplate` for a malformed `${…}` and for `${VAR:?message}` without a value.
+    """
+    if depth > _MAX_NESTING:
+        raise BadTemplate(f"more than {_MAX_NESTING} variables inside one another")
+    done: list[str] = []
+    at = 0
+    while True:
+        dollar = text.find("$", at)
+        if dollar < 0 or dollar + 1 == len(text):
+            done.append(text[at:])
+            return "".join(done)
+        done.append(text[at:dollar])
+        following = text[dollar + 1]
+        if following == "$":
+            done.append("$")
+            at = dollar + 2
+        elif following == "{":
+            end = _closing_brace(text, dollar + 1)
+            done.append(_braced(text[dollar + 2 : end], lookup, on_unset, depth))
+            at = end + 1
+        elif following in _START:
+            at = _name_end(text, dollar + 1)
+            done.append(_value(text[dollar + 1 : at], lookup, on_unset))
+        else:
+            done.append("$")
+            at = dollar + 1
+
+
+def _closing_brace(text: str, opening: int) -> int:
+    depth = 0
+    for at in range(opening, len(text)):
+        if text[at] == "{":
+            depth += 1
+        elif text[at] == "}":
+            depth -= 1
+            if depth == 0:
+                return at
+    raise _malformed(text[opening - 1 :])
+
+
+def _name_end(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _NAME:
+        at += 1
+    return at
+
+
+def _value(name: str, lookup: Lookup, on_unset: Callable[[str], object]) -> str:
+    value = lookup(name)
+    if value is None:
+        on_unset(name)
+        return ""
+    return value
+
+
+def _braced(inner: str, lookup: Lookup, on_unset: Callable[[str], object], depth: int) -> str:
+    end = _name_end(inner, 0)
+    name, rest = inner[:end], inner[end:]
+    if not name or name[0] not in _START:
+        raise _malformed(f"${{{inner}}}")
+    if not rest:
+        return _value(name, lookup, on_unset)
+    colon = rest.startswith(":")
+    operator, word = rest[colon : colon + 1], rest[colon + 1 :]
+    if operator not in {"-", "+", "?"}:
+        raise _malformed(f"${{{inner}}}")
+    value = lookup(name)
+    is_set = value is not None and (value != "" or not colon)
+    uses_word = is_set == (operator == "+")
+    # the word is expanded even where it is not used: an error in it is an error (as in docker compose)
+    word = expand(word, lookup, on_unset if uses_word else str, depth + 1)
+    if operator == "?":
+        if not is_set:
+            reason = f": {shown(word)}" if word else ""
+            raise BadTemplate(
+                f"the required variable {name} is missing a value{reason}", f"set {name}, or put it in .env"
+            )
+        return value or ""
+    if uses_word:
+        return word
+    return value or "" if operator == "-" else ""
+
+
+def _malformed(part: str) -> BadTemplate:
+    return BadTemplate(f"invalid interpolation format: {shown(part)!r}", "write `$$` for a dollar sign")

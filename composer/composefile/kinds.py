@@ -1,0 +1,195 @@
+"""Single values: what each kind accepts, and what it becomes. A string stands for any kind, so that `${VAR}` fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from composer.composefile.tree import Date, Scalar, go_text, shown
+from composer.model.values import parse_bytes, parse_duration
+
+_YES = frozenset({"true", "y", "yes", "on"})
+_NO = frozenset({"false", "n", "no", "off"})
+
+
+class WrongKind(ValueError):
+    """The value does not fit; `hint` says what to write, "" if the message does."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def _text(value: Scalar) -> Scalar:
+    if isinstance(value, str):
+        return value
+    raise _mistyped("a string", value)
+
+
+def _any_scalar(value: Scalar) -> Scalar:
+    if isinstance(value, Date):
+        raise _mistyped("a string or a number", value)
+    return value
+
+
+def _text_or_number(value: Scalar) -> Scalar:
+    if isinstance(value, (Date, bool)) or value is None:
+        raise _mistyped("a string or a number", value)
+    return go_text(value)
+
+
+def _bool(value: Scalar) -> Scalar:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in _YES | _NO:
+        return value.lower() in _YES
+    raise _mistyped("true or false", value, quotes=False)
+
+
+def _real_bool(value: Scalar) -> Scalar:
+    if isinstance(value, bool):
+        return value
+    raise _mistyped("true or false, not quoted", value, quotes=False)
+
+
+def _whole(value: Scalar) -> Scalar:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        digits = value[1:] if value[:1] in {"+", "-"} else value
+        if digits.isascii() and digits.isdecimal():
+            return int(value)
+    raise _mistyped("a whole number", value, quotes=False)
+
+
+def _count(value: Scalar) -> Scalar:
+    number = _whole(value)
+    if not isinstance(number, int) or number < 0:
+        raise WrongKind(f"must not be negative: {number}")
+    return number
+
+
+def _positive(value: Scalar) -> Scalar:
+    number = _whole(value)
+    if not isinstance(number, int) or number < 1:
+        raise WrongKind(f"must be 1 or more: {number}")
+    return number
+
+
+def _limit(value: Scalar) -> Scalar:
+    number = _whole(value)
+    if not isinstance(number, int) or number < -1:
+        raise WrongKind(f"must be -1 (no limit) or more: {number}")
+    return number
+
+
+def _number(value: Scalar) -> Scalar:
+    if isinstance(value, str):
+        try:
+            value = float(value) if "_" not in value and value == value.strip() else value
+        except ValueError:
+            raise _mistyped("a number", value, quotes=False) from None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not 0 <= value < float("inf"):
+            raise WrongKind(f"must not be negative: {go_text(value)}" if value < 0 else "must be a number")
+        return value
+    raise _mistyped("a number", value, quotes=False)
+
+
+def _bytes(value: Scalar) -> Scalar:
+    if value is None or isinstance(value, (bool, Date)):
+        raise _mistyped("a size", value, quotes=False)
+    try:
+        return parse_bytes(go_text(value))
+    except ValueError as error:
+        raise WrongKind(shown(str(error)), "write a number and b, k, m or g, as in 512m") from None
+
+
+def _duration(value: Scalar) -> Scalar:
+    """Nanoseconds. The specification wants a string: `5` is refused, as it is not said whether of seconds."""
+    if not isinstance(value, str):
+        hint = f'write "{go_text(value)}s"' if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
+        raise WrongKind(f"must be a duration, not {_name(value)}", hint)
+    try:
+        nanoseconds = parse_duration(value)
+    except ValueError as error:
+        raise WrongKind(shown(str(error)), "write a number and a unit, as in 1m30s") from None
+    if nanoseconds < 0:
+        raise WrongKind(f"must not be negative: {shown(value)}")
+    return nanoseconds
+
+
+def _seconds(value: Scalar) -> Scalar:
+    """A duration, or a bare number of seconds (our own keys)."""
+    if isinstance(value, str):
+        nanoseconds = _duration(value)
+        return nanoseconds / 1e9 if isinstance(nanoseconds, int) else None
+    number = _number(value)
+    return float(number) if isinstance(number, (int, float)) else None
+
+
+def _octal(value: Scalar) -> Scalar:
+    """A file mode: YAML reads `0700` as octal already, a string is read so here."""
+    if isinstance(value, str) and value and not value.strip("01234567"):
+        value = int(value, 8)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o7777:
+        return value
+    raise _mistyped("a file mode in octal, as in 0755", value, quotes=False)
+
+
+KINDS: Mapping[str, Callable[[Scalar], Scalar]] = {
+    "text": _text,
+    "scalar": _any_scalar,
+    "text or number": _text_or_number,
+    "bool": _bool,
+    "real bool": _real_bool,
+    "int": _whole,
+    "count": _count,
+    "positive": _positive,
+    "limit": _limit,
+    "number": _number,
+    "bytes": _bytes,
+    "duration": _duration,
+    "seconds": _seconds,
+    "octal": _octal,
+}
+NAMES: Mapping[str, str] = {
+    "text": "a string",
+    "scalar": "a string or a number",
+    "text or number": "a string or a number",
+    "bool": "true or false",
+    "real bool": "true or false",
+    "int": "a whole number",
+    "count": "a whole number",
+    "positive": "a whole number",
+    "limit": "a whole number",
+    "number": "a number",
+    "bytes": "a size",
+    "duration": "a duration",
+    "seconds": "a duration",
+    "octal": "a file mode",
+}
+
+
+def is_yaml_1_1_bool(value: Scalar) -> bool:
+    """`yes`, `on` and their like: booleans to YAML 1.1 only; accepted with a warning."""
+    return isinstance(value, str) and value.lower() in (_YES | _NO) - {"true", "false"}
+
+
+def _name(value: Scalar) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return f"the boolean {go_text(value)}"
+    if isinstance(value, Date):
+        return f"the date {value.text}"
+    if isinstance(value, str):
+        return repr(value) if len(value) <= 40 else "this text"
+    return f"the number {go_text(value)}"
+
+
+def _mistyped(wanted: str, value: Scalar, *, quotes: bool = True) -> WrongKind:
+    hint = f'put it in quotes: "{go_text(value)}"' if quotes and value is not None else ""
+    return WrongKind(f"must be {wanted}, not {_name(value)}", hint)

@@ -1,0 +1,128 @@
+"""Several documents into one: the later one wins, lists grow, and the specification's exceptions from that.
+
+Both sides are in canonical form, so a list is a list on both. `!reset` and `!override` act here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from composer.composefile.shapes import SHAPES
+from composer.composefile.tree import Findings, Node, Path
+
+_REPLACED: Final = frozenset({
+    "services.*.command",
+    "services.*.entrypoint",
+    "services.*.ulimits.*",
+})  # fmt: skip
+"""The right side stands alone; null too, which means "as the image says"."""
+
+_NULL_WINS: Final = _REPLACED | {
+    "services.*.environment.*",
+    "services.*.labels.*",
+    "services.*.annotations.*",
+    "services.*.sysctls.*",
+}
+"""Where null on the right is a value: a variable without one is taken from the environment again."""
+
+
+def _before_equals(node: Node) -> str:
+    return node.text.partition("=")[0]
+
+
+def _path_of(node: Node) -> str:
+    file = node.items.get("path")
+    return file.text if file else ""
+
+
+def _target_of(node: Node) -> str:
+    target = node.items.get("target")
+    return target.text if target else ""
+
+
+def _whole(node: Node) -> str:
+    return node.text
+
+
+_UNIQUE_BY: Final[Mapping[str, Callable[[Node], str]]] = {
+    "services.*.cap_add": _before_equals,
+    "services.*.cap_drop": _before_equals,
+    "services.*.env_file": _path_of,
+    "services.*.extra_hosts": _whole,
+    "services.*.profiles": _before_equals,
+    "services.*.tmpfs": _before_equals,
+    "services.*.volumes": _target_of,
+}
+"""Lists in which the later of two equal items takes the earlier one's position."""
+
+
+def merged(documents: list[Node], findings: Findings) -> Node:
+    """All documents as one tree without tags; a value that cannot be merged is complained about."""
+    whole: Node | None = None
+    for document in documents:
+        whole = _merge(whole, document, (), "", findings) if whole is not None else _settled(document, "")
+    if whole is None:
+        raise ValueError("no documents")
+    return whole
+
+
+def _merge(left: Node, right: Node, path: Path, pattern: str, findings: Findings) -> Node:
+    if right.tag == "override" or pattern in _REPLACED:
+        return _settled(right, pattern)
+    if right.value is None:
+        return right if pattern in _NULL_WINS else left
+    if left.value is None:
+        return _settled(right, pattern)
+    if isinstance(left.value, dict) and isinstance(right.value, dict):
+        entries = dict(left.value)
+        for key, child in right.value.items():
+            below = _below(pattern, key)
+            if child.tag == "reset":
+                entries.pop(key, None)
+            elif key in entries:
+                entries[key] = _merge(entries[key], child, (*path, key), below, findings)
+            else:
+                entries[key] = _settled(child, below)
+        return left.with_value(entries)
+    if isinstance(left.value, list) and isinstance(right.value, list):
+        return Node(_unique([*left.value, *right.value], pattern), right.mark, right.key)
+    if isinstance(left.value, (dict, list)) or isinstance(right.value, (dict, list)):
+        hint = f"it is {_form(left)} in {left.mark.source.name}:{left.mark.line}; `!override` replaces it"
+        findings.complain(f"{_form(right)} cannot override {_form(left)}", right.mark, path, hint)
+        return left
+    return right
+
+
+def _settled(node: Node, pattern: str) -> Node:
+    """The node as the first of its place: nothing to reset, no tags, lists without repetitions."""
+    if isinstance(node.value, dict):
+        entries = {
+            key: _settled(child, _below(pattern, key)) for key, child in node.value.items() if child.tag != "reset"
+        }
+        return Node(entries, node.mark, node.key)
+    if isinstance(node.value, list):
+        items = [_settled(item, f"{pattern}[]") for item in node.value if item.tag != "reset"]
+        return Node(_unique(items, pattern), node.mark, node.key)
+    return Node(node.value, node.mark, node.key)
+
+
+def _unique(items: list[Node], pattern: str) -> list[Node]:
+    key_of = _UNIQUE_BY.get(pattern)
+    if key_of is None:
+        return items
+    found: dict[str, Node] = {}
+    for item in items:
+        found[key_of(item)] = item
+    return list(found.values())
+
+
+def _below(pattern: str, key: str) -> str:
+    below = f"{pattern}.{key}" if pattern else key
+    return below if below in SHAPES else f"{pattern}.*"
+
+
+def _form(node: Node) -> str:
+    return (
+        "a mapping" if isinstance(node.value, dict) else "a list" if isinstance(node.value, list) else "a single value"
+    )

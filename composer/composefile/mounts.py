@@ -1,0 +1,148 @@
+"""`volumes:` and `tmpfs:`: short forms to long ones, and what may stand in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from posixpath import isabs, join, normpath
+from typing import Final, NamedTuple
+
+from composer.composefile.tree import Findings, Mark, Node, Path, shown
+
+_PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
+_DESKTOP_HINTS = frozenset({"cached", "consistent", "delegated"})
+_TMPFS_FLAGS = frozenset({
+    "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "mand", "noatime", "nodev",
+    "nodiratime", "noexec", "nomand", "norelatime", "nostrictatime", "nosuid", "rbind", "relatime", "ro", "rw",
+    "strictatime", "suid", "sync",
+})  # fmt: skip
+_TMPFS_VALUES = frozenset({"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"})
+_BELONGS: Final[Mapping[str, str]] = {"bind": "bind", "tmpfs": "tmpfs", "volume": "volume"}
+
+
+class Base(NamedTuple):
+    """What relative paths start from: the project directory and the user's home, absolute."""
+
+    directory: str
+    home: str
+
+
+def mount(node: Node, path: Path, base: Base, findings: Findings) -> Node | None:
+    """One item of `volumes:` in its long form with absolute, clean paths; None if it is refused."""
+    long = _from_short(node, node.value, path, findings) if isinstance(node.value, str) else node
+    return _finished(long, path, base, findings) if long is not None else None
+
+
+def absolute(text: str, base: Base) -> str:
+    """A host path, `~` expanded, relative ones from the project directory."""
+    if text == "~" or text.startswith("~/"):
+        text = base.home + text[1:]
+    return clean(text if isabs(text) else join(base.directory, text))
+
+
+def clean(path: str) -> str:
+    """Without `.`, `..`, doubled and trailing slashes; absolute stays absolute."""
+    path = normpath(path)
+    return path[1:] if path.startswith("//") else path
+
+
+def check_tmpfs(node: Node, path: Path, findings: Findings) -> Node | None:
+    """One item of `tmpfs:`, `/path[:option,…]`, its path clean; None if it is refused."""
+    target, colon, options = node.text.partition(":")
+    if not _target_is_usable(target, node.mark, path, findings):
+        return None
+    for option in filter(None, options.split(",")):
+        name, equals, _ = option.partition("=")
+        if (name not in _TMPFS_VALUES) if equals else (option not in _TMPFS_FLAGS):
+            findings.complain(
+                f"unknown tmpfs option {shown(option)!r}", node.mark, path, "as in /run:size=64m,mode=1777,exec"
+            )
+            return None
+    return node.with_value(clean(target) + colon + options)
+
+
+def _from_short(node: Node, text: str, path: Path, findings: Findings) -> Node | None:
+    parts = text.split(":")
+    if not all(parts):
+        what = "an empty mount" if not text else "an empty part between colons"
+        findings.complain(what, node.mark, path, "write SOURCE:TARGET or SOURCE:TARGET:ro")
+        return None
+    if len(parts) > 3:
+        findings.complain("too many colons", node.mark, path, "options stand in one list: ./data:/data:ro,rslave")
+        return None
+    if len(parts) == 1:
+        return node.with_value({"type": _new("volume", node), "target": _new(text, node), "volume": _new({}, node)})
+    source, target = parts[0], parts[1]
+    if not source.startswith((".", "/", "~")):
+        _refuse_named(source, node.mark, path, findings)
+        return None
+    bind = {"create_host_path": _new(True, node)}
+    entries = {"type": _new("bind", node), "source": _new(source, node), "target": _new(target, node)}
+    for option in parts[2].split(",") if len(parts) == 3 else ():
+        if option in {"ro", "rw"}:
+            entries["read_only"] = _new(option == "ro", node)
+        elif option in {"z", "Z"}:
+            bind["selinux"] = _new(option, node)
+        elif option in _PROPAGATIONS:
+            bind["propagation"] = _new(option, node)
+        elif option not in _DESKTOP_HINTS:
+            hint = "known are ro, rw, z, Z and the propagations private, shared, slave with or without a leading r"
+            findings.complain(f"unknown mount option {shown(option)!r}", node.mark, path, hint)
+            return None
+    if entries.get("read_only") == _new(False, node):
+        del entries["read_only"]
+    return node.with_value({**entries, "bind": _new(bind, node)})
+
+
+def _finished(node: Node, path: Path, base: Base, findings: Findings) -> Node | None:
+    entries = dict(node.items)
+    kind, target, source = (entries.get(key) for key in ("type", "target", "source"))
+    if findings.touches(path):
+        return None
+    if kind is None or target is None:
+        findings.complain(f"`{'type' if kind is None else 'target'}` is missing", node.mark, path)
+        return None
+    for key, owner in _BELONGS.items():
+        if key in entries and kind.text != owner:
+            mark = entries[key].key or entries[key].mark
+            findings.complain(f"`{key}` goes with `type: {owner}`", mark, (*path, key))
+            return None
+    if not _target_is_usable(target.text, target.mark, path, findings):
+        return None
+    entries["target"] = target.with_value(clean(target.text))
+    if kind.text == "bind":
+        if source is None or not source.text:
+            findings.complain("`source` is missing", node.mark, path, "a bind mount needs the path of the host")
+            return None
+        if source.text.startswith("~") and source.text[1:2] not in {"", "/"}:
+            findings.complain("the home of another user is not looked up", source.mark, path, "write the whole path")
+            return None
+        entries["source"] = source.with_value(absolute(source.text, base))
+    elif source is not None and source.text:
+        if kind.text == "tmpfs":
+            findings.complain("a tmpfs has no source", source.key or source.mark, path)
+        else:
+            _refuse_named(source.text, source.mark, path, findings)
+        return None
+    return node.with_value(entries)
+
+
+def _refuse_named(source: str, mark: Mark, path: Path, findings: Findings) -> None:
+    hint = f"a directory of the host starts with a dot or a slash: ./{source}" if source.isprintable() else ""
+    findings.complain(f"the named volume {shown(source)!r}: named volumes are not supported yet", mark, path, hint)
+
+
+def _target_is_usable(target: str, mark: Mark, path: Path, findings: Findings) -> bool:
+    if not isabs(target):
+        message = f"the path in the container must be absolute: {shown(target)!r}"
+    elif clean(target) == "/":
+        message = "nothing can be mounted on / of the container"
+    elif "\0" in target:
+        message = "a path cannot contain a NUL"
+    else:
+        return True
+    findings.complain(message, mark, path)
+    return False
+
+
+def _new(value: str | bool | dict[str, Node], origin: Node) -> Node:
+    return Node(value, origin.mark)

@@ -1,0 +1,181 @@
+"""From texts to a `Project`: the passes, in order. Pure; files are read through the function passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Final, NamedTuple
+
+from composer.composefile.bind import bind_service, canonical_project
+from composer.composefile.canonical import canonical
+from composer.composefile.checks import check_nulls, checked, did_you_mean
+from composer.composefile.consistency import check_services, load_seccomp, read_or_complain
+from composer.composefile.environment import Reader, resolved
+from composer.composefile.interpolate import interpolated
+from composer.composefile.merge import merged
+from composer.composefile.mounts import Base, absolute
+from composer.composefile.names import name_from_file, name_of_directory
+from composer.composefile.tree import Findings, Mark, Node, Source
+from composer.composefile.yaml import parse_yaml
+from composer.errors import UsageError
+from composer.model.service import Project, Service
+
+
+class StackText(NamedTuple):
+    """One stack file: its name as the user would write it, its absolute path (`-` for stdin), its text."""
+
+    name: str
+    path: str
+    text: str
+
+
+class Sources(NamedTuple):
+    """All a project is made from. `project_name` is given by option or variable and valid; else the files decide.
+
+    `environment` is what interpolation sees; `directory` (absolute) is what relative paths start from.
+    """
+
+    files: tuple[StackText, ...]
+    environment: Mapping[str, str]
+    directory: str
+    cwd: str
+    home: str
+    project_name: str | None = None
+    profiles: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Context(NamedTuple):
+    """What a pass may look at besides the document."""
+
+    environment: Mapping[str, str]
+    base: Base
+    findings: Findings
+
+
+Pass = Callable[[Node, Context], Node]
+
+
+def _interpolated(document: Node, context: Context) -> Node:
+    return interpolated(document, (), context.environment, context.findings)
+
+
+def _checked(document: Node, context: Context) -> Node:
+    return checked(document, context.findings)
+
+
+def _canonical(document: Node, context: Context) -> Node:
+    return canonical(document, context.base, context.findings)
+
+
+def _without_version(document: Node, context: Context) -> Node:
+    version = document.at("version")
+    if version is None:
+        return document
+    context.findings.warn("obsolete, ignored: remove it", version.key or version.mark, ("version",))
+    return document.with_value({key: node for key, node in document.items.items() if key != "version"})
+
+
+DOCUMENT_PASSES: Final[tuple[Pass, ...]] = (_interpolated, _checked, _without_version, _canonical)
+"""What happens to each document by itself, before all are merged."""
+
+
+def load_project(sources: Sources, read: Reader, *, with_services: tuple[str, ...] = ()) -> Project:
+    """The project the sources describe. `with_services` are named by the user: their profiles become active.
+
+    Raises `StackFileError` with every complaint of every file; `UsageError` for a service that is not there.
+    """
+    findings = Findings()
+    findings.warnings.extend(sources.warnings)
+    documents = [node for file in sources.files for node in parse_yaml(file.text, file.name, findings)]
+    unreadable = bool(findings.complaints)
+    documents = [node for node in documents if node.value is not None]
+    if not documents and not unreadable:
+        findings.complain("the stack file is empty", Mark(Source(sources.files[0].name), 1, 1), ())
+        findings.raise_if_any()
+    name = (
+        sources.project_name or name_from_file(documents, sources.environment) or name_of_directory(sources.directory)
+    )
+    environment = {**sources.environment, "COMPOSE_PROJECT_NAME": name}
+    base = Base(sources.directory, sources.home)
+    context = Context(environment, base, findings)
+    documents = [reduce(lambda node, step: step(node, context), DOCUMENT_PASSES, document) for document in documents]
+    if unreadable:
+        findings.raise_if_any()
+    tree = merged(documents, findings)
+    check_nulls(tree, findings)
+    return _assembled(tree, name, sources, context, read, with_services)
+
+
+def _assembled(
+    tree: Node, name: str, sources: Sources, context: Context, read: Reader, with_services: tuple[str, ...]
+) -> Project:
+    environment, base, findings = context
+    everything = tree.at("services")
+    enabled, disabled = _by_profile(everything.items if everything else {}, sources.profiles, with_services, findings)
+    check_services(enabled, disabled, findings)
+    seccomp = load_seccomp(enabled, base, read, findings)
+    enabled = {
+        key: resolved(node, ("services", key), environment, read, sources.cwd, findings)
+        for key, node in enabled.items()
+    }
+    defaults = tree.at("x-jocker")
+    templates = _templates({**enabled, **disabled}, defaults, base, read, findings)
+    findings.raise_if_any()
+
+    def bound(services: Mapping[str, Node]) -> dict[str, Service]:
+        return {key: bind_service(key, node, defaults, templates.get(key)) for key, node in services.items()}
+
+    return Project(
+        name=name,
+        working_dir=sources.directory,
+        files=tuple(file.path for file in sources.files),
+        services=bound(enabled),
+        disabled=bound(disabled),
+        environment=environment,
+        warnings=tuple(findings.warnings),
+        seccomp_profiles=seccomp,
+        canonical=canonical_project(name, tree, enabled),
+    )
+
+
+def _by_profile(
+    services: Mapping[str, Node], profiles: tuple[str, ...], named: tuple[str, ...], findings: Findings
+) -> tuple[dict[str, Node], dict[str, Node]]:
+    """The services split in enabled and disabled ones. One without profiles is always on; `*` means all profiles."""
+
+    def profiles_of(service: Node) -> list[str]:
+        node = service.at("profiles")
+        return [item.text for item in node.elements] if node else []
+
+    active = set(profiles)
+    for name in named:
+        if name in services:
+            active.update(profiles_of(services[name]))
+        elif not findings.complaints:
+            raise UsageError(f"no such service: {name}", hint=did_you_mean(name, list(services)))
+    enabled: dict[str, Node] = {}
+    disabled: dict[str, Node] = {}
+    for name, service in services.items():
+        own = profiles_of(service)
+        is_on = not own or "*" in active or not active.isdisjoint(own)
+        (enabled if is_on else disabled)[name] = service
+    return enabled, disabled
+
+
+def _templates(
+    services: Mapping[str, Node], defaults: Node | None, base: Base, read: Reader, findings: Findings
+) -> dict[str, str]:
+    """The absolute path of each service's bundle template; one that cannot be read is complained about."""
+    found: dict[str, str] = {}
+    shared = defaults.at("template") if defaults else None
+    for name, service in services.items():
+        own = service.at("x-jocker", "template")
+        node = own or shared
+        if node is None:
+            continue
+        path = ("services", name, "x-jocker", "template") if own else ("x-jocker", "template")
+        file = absolute(node.text, base)
+        if read_or_complain(file, node.mark, path, read, findings, "template") is not None:
+            found[name] = file
+    return found

@@ -1,0 +1,169 @@
+"""What may stand at each place of a stack file: the tables that `checks` walks by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from composer.composefile.kinds import NAMES
+
+
+class Shape(NamedTuple):
+    """What one place accepts; "" means "not this form".
+
+    `scalar`, `items`, `entries` name the kind of a single value, of a list's items, of a mapping's values. The kind
+    `*` means "by the table, one pattern further down"; `keys` a mapping with the specification's keys only.
+    """
+
+    scalar: str = ""
+    items: str = ""
+    entries: str = ""
+
+    def __str__(self) -> str:
+        forms = [NAMES.get(self.scalar, ""), "a list" if self.items else "", "a mapping" if self.entries else ""]
+        return " or ".join(form for form in forms if form)
+
+
+_TEXT = Shape(scalar="text")
+_BOOL = Shape(scalar="bool")
+_BYTES = Shape(scalar="bytes")
+_TEXTS = Shape(items="text")
+_TEXT_OR_TEXTS = Shape(scalar="text", items="text")
+_PAIRS = Shape(items="text", entries="scalar")
+_KEYS = Shape(entries="keys")
+_NAMED = Shape(entries="*")
+_COUNT = Shape(scalar="count")
+_SECONDS = Shape(scalar="seconds")
+
+_RETRY: Final[Mapping[str, Shape]] = {
+    "": _KEYS,
+    ".template": _TEXT,
+    ".retry": _KEYS,
+    ".retry.attempts": Shape(scalar="positive"),
+    ".retry.wait": _SECONDS,
+    ".retry.max_wait": _SECONDS,
+    ".retry.on": Shape(scalar="count", items="count"),
+}
+_SERVICE: Final[Mapping[str, Shape]] = {
+    "annotations": _PAIRS,
+    "cap_add": _TEXTS,
+    "cap_drop": _TEXTS,
+    "command": _TEXT_OR_TEXTS,
+    "container_name": _TEXT,
+    "cpus": Shape(scalar="number"),
+    "depends_on": Shape(items="text", entries="*"),
+    "depends_on.*": _KEYS,
+    "depends_on.*.condition": _TEXT,
+    "depends_on.*.required": Shape(scalar="real bool"),
+    "depends_on.*.restart": _BOOL,
+    "deploy": _KEYS,
+    "deploy.replicas": _COUNT,
+    "entrypoint": _TEXT_OR_TEXTS,
+    "env_file": Shape(scalar="text", items="*"),
+    "env_file[]": Shape(scalar="text", entries="keys"),
+    "env_file[].format": _TEXT,
+    "env_file[].path": _TEXT,
+    "env_file[].required": _BOOL,
+    "environment": _PAIRS,
+    "extra_hosts": Shape(items="text", entries="*"),
+    "extra_hosts.*": _TEXT_OR_TEXTS,
+    "group_add": Shape(items="text or number"),
+    "hostname": _TEXT,
+    "image": _TEXT,
+    "init": _BOOL,
+    "labels": _PAIRS,
+    "mem_limit": _BYTES,
+    "network_mode": _TEXT,
+    "pids_limit": Shape(scalar="limit"),
+    "privileged": _BOOL,
+    "profiles": _TEXTS,
+    "pull_policy": _TEXT,
+    "read_only": _BOOL,
+    "restart": _TEXT,
+    "scale": _COUNT,
+    "security_opt": _TEXTS,
+    "shm_size": _BYTES,
+    "stdin_open": _BOOL,
+    "stop_grace_period": Shape(scalar="duration"),
+    "stop_signal": _TEXT,
+    "sysctls": _PAIRS,
+    "tmpfs": _TEXT_OR_TEXTS,
+    "tty": _BOOL,
+    "ulimits": _NAMED,
+    "ulimits.*": Shape(scalar="limit", entries="keys"),
+    "ulimits.*.hard": Shape(scalar="limit"),
+    "ulimits.*.soft": Shape(scalar="limit"),
+    "user": _TEXT,
+    "volumes": Shape(items="*"),
+    "volumes[]": Shape(scalar="text", entries="keys"),
+    "volumes[].bind": _KEYS,
+    "volumes[].bind.create_host_path": _BOOL,
+    "volumes[].bind.propagation": _TEXT,
+    "volumes[].bind.recursive": _TEXT,
+    "volumes[].bind.selinux": _TEXT,
+    "volumes[].consistency": _TEXT,
+    "volumes[].read_only": _BOOL,
+    "volumes[].source": _TEXT,
+    "volumes[].target": _TEXT,
+    "volumes[].tmpfs": _KEYS,
+    "volumes[].tmpfs.mode": Shape(scalar="octal"),
+    "volumes[].tmpfs.size": _BYTES,
+    "volumes[].type": _TEXT,
+    "volumes[].volume": _KEYS,
+    "volumes[].volume.nocopy": _BOOL,
+    "working_dir": _TEXT,
+}
+SHAPES: Final[Mapping[str, Shape]] = {
+    "": _KEYS,
+    "name": _TEXT,
+    "version": Shape(scalar="scalar"),
+    "services": _NAMED,
+    "services.*": _KEYS,
+    **{f"services.*.{key}": shape for key, shape in _SERVICE.items()},
+    **{f"x-jocker{key}": shape for key, shape in _RETRY.items()},
+    **{f"services.*.x-jocker{key}": shape for key, shape in _RETRY.items()},
+}
+
+NULL_HERE: Final = frozenset({
+    "services.*.command",
+    "services.*.entrypoint",
+    "services.*.network_mode",
+    "services.*.deploy",
+    "services.*.environment.*",
+    "services.*.labels.*",
+    "services.*.annotations.*",
+    "services.*.sysctls.*",
+})  # fmt: skip
+"""Where null means something; elsewhere it may only stand in an override file, to keep what was there."""
+
+
+class Choice(NamedTuple):
+    """The words of the specification for one place: those we act on, and those we refuse for now."""
+
+    what: str
+    accepted: tuple[str, ...]
+    later: tuple[str, ...] = ()
+    later_prefixes: tuple[str, ...] = ()
+
+
+CHOICES: Final[Mapping[str, Choice]] = {
+    "services.*.restart": Choice(
+        "restart policy", ("no",), ("always", "unless-stopped", "on-failure"), ("on-failure:",)
+    ),
+    "services.*.pull_policy": Choice(
+        "pull policy",
+        ("always", "never", "missing", "if_not_present"),
+        ("build", "refresh", "daily", "weekly"),
+        ("every_",),
+    ),
+    "services.*.depends_on.*.condition": Choice(
+        "condition", ("service_started", "service_completed_successfully"), ("service_healthy",)
+    ),
+    "services.*.env_file[].format": Choice("format", ("raw",)),
+    "services.*.volumes[].type": Choice("mount type", ("bind", "tmpfs", "volume"), ("image", "npipe", "cluster")),
+    "services.*.volumes[].bind.propagation": Choice(
+        "propagation", ("private", "rprivate", "shared", "rshared", "slave", "rslave", "")
+    ),
+    "services.*.volumes[].bind.recursive": Choice("value", ("enabled", "disabled", "writable", "readonly")),
+    "services.*.volumes[].bind.selinux": Choice("value", ("z", "Z")),
+}

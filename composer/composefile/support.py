@@ -1,0 +1,169 @@
+"""Every key of the Compose Specification, and what jocker does with it: the list `jocker config --support` prints.
+
+A key is supported, refused as "not supported yet", or accepted without effect on one machine. There is no fourth
+kind: what is not in these tables is unknown, and an unknown key is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final, NamedTuple
+
+
+class Support(Enum):
+    """What happens when a stack file uses a key."""
+
+    SUPPORTED = "supported"
+    LATER = "not supported yet"
+    NO_EFFECT = "accepted, no effect on one machine"
+
+
+class Key(NamedTuple):
+    """One line of the table: `services.*.volumes[].bind.selinux`, what we do, and why if it needs saying."""
+
+    path: str
+    support: Support
+    note: str = ""
+
+
+# `*` stands for a name the user chose, `[]` for an item of a list
+_SUPPORTED: Final[Mapping[str, str]] = {
+    "": "name services x-jocker",
+    "services.*": """
+        annotations cap_add cap_drop command container_name cpus depends_on deploy entrypoint env_file
+        environment extra_hosts group_add hostname image init labels mem_limit network_mode pids_limit
+        privileged profiles pull_policy read_only restart scale security_opt shm_size stdin_open
+        stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes working_dir x-jocker""",
+    "services.*.depends_on.*": "condition required restart",
+    "services.*.deploy": "replicas",
+    "services.*.env_file[]": "format path required",
+    "services.*.ulimits.*": "hard soft",
+    "services.*.volumes[]": "bind read_only source target tmpfs type volume",
+    "services.*.volumes[].bind": "create_host_path propagation recursive",
+    "services.*.volumes[].tmpfs": "mode size",
+    "services.*.volumes[].volume": "nocopy",
+    "services.*.x-jocker": "retry template",
+    "services.*.x-jocker.retry": "attempts max_wait on wait",
+    "x-jocker": "retry template",
+    "x-jocker.retry": "attempts max_wait on wait",
+}
+_NO_EFFECT: Final[Mapping[str, str]] = {
+    "": "version",
+    "services.*.volumes[]": "consistency",
+    "services.*.volumes[].bind": "selinux",
+}
+_HOOK = "command environment privileged user working_dir"
+_RATES = "path rate"
+_DEVICE_REQUEST = "capabilities count device_ids driver options"
+_UPDATE = "delay failure_action max_failure_ratio monitor order parallelism"
+_FILE_REFERENCE = "gid mode source target uid"
+_LATER: Final[Mapping[str, str]] = {
+    "": "configs include models networks secrets volumes",
+    "configs.*": "content environment external file labels name template_driver",
+    "include[]": "env_file path project_directory",
+    "models.*": "context_size model name runtime_flags",
+    "networks.*": "attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name",
+    "networks.*.ipam": "config driver options",
+    "networks.*.ipam.config[]": "aux_addresses gateway ip_range subnet",
+    "secrets.*": "driver driver_opts environment external file labels name template_driver",
+    "services.*": """
+        attach blkio_config build cgroup cgroup_parent configs cpu_count cpu_percent cpu_period cpu_quota
+        cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec develop device_cgroup_rules devices dns
+        dns_opt dns_search domainname expose extends external_links gpus healthcheck ipc isolation label_file
+        links logging mac_address mem_reservation mem_swappiness memswap_limit models networks
+        oom_kill_disable oom_score_adj pid platform ports post_start pre_start pre_stop provider
+        pull_refresh_after runtime secrets storage_opt use_api_socket userns_mode uts volumes_from""",
+    "services.*.blkio_config": (
+        "device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device"
+    ),
+    "services.*.blkio_config.device_read_bps[]": _RATES,
+    "services.*.blkio_config.device_read_iops[]": _RATES,
+    "services.*.blkio_config.device_write_bps[]": _RATES,
+    "services.*.blkio_config.device_write_iops[]": _RATES,
+    "services.*.blkio_config.weight_device[]": "path weight",
+    "services.*.build": """
+        additional_contexts args cache_from cache_to context dockerfile dockerfile_inline entitlements
+        extra_hosts isolation labels network no_cache no_cache_filter platforms privileged provenance pull
+        sbom secrets shm_size ssh tags target ulimits""",
+    "services.*.build.secrets[]": _FILE_REFERENCE,
+    "services.*.build.ulimits.*": "hard soft",
+    "services.*.configs[]": _FILE_REFERENCE,
+    "services.*.credential_spec": "config file registry",
+    "services.*.deploy": "endpoint_mode labels mode placement resources restart_policy rollback_config update_config",
+    "services.*.deploy.placement": "constraints max_replicas_per_node preferences",
+    "services.*.deploy.placement.preferences[]": "spread",
+    "services.*.deploy.resources": "limits reservations",
+    "services.*.deploy.resources.limits": "cpus memory pids",
+    "services.*.deploy.resources.reservations": "cpus devices generic_resources memory",
+    "services.*.deploy.resources.reservations.devices[]": _DEVICE_REQUEST,
+    "services.*.deploy.resources.reservations.generic_resources[]": "discrete_resource_spec",
+    "services.*.deploy.resources.reservations.generic_resources[].discrete_resource_spec": "kind value",
+    "services.*.deploy.restart_policy": "condition delay max_attempts window",
+    "services.*.deploy.rollback_config": _UPDATE,
+    "services.*.deploy.update_config": _UPDATE,
+    "services.*.develop": "watch",
+    "services.*.develop.watch[]": "action exec ignore include initial_sync path target",
+    "services.*.develop.watch[].exec": _HOOK,
+    "services.*.devices[]": "permissions source target",
+    "services.*.extends": "file service",
+    "services.*.gpus[]": _DEVICE_REQUEST,
+    "services.*.healthcheck": "disable interval retries start_interval start_period test timeout",
+    "services.*.logging": "driver options",
+    "services.*.models.*": "endpoint_var model_var",
+    "services.*.networks.*": """
+        aliases driver_opts gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address
+        priority""",
+    "services.*.ports[]": "app_protocol host_ip mode name protocol published target",
+    "services.*.post_start[]": _HOOK,
+    "services.*.pre_start[]": f"{_HOOK} image per_replica",
+    "services.*.pre_stop[]": _HOOK,
+    "services.*.provider": "options type",
+    "services.*.secrets[]": _FILE_REFERENCE,
+    "services.*.volumes[]": "image",
+    "services.*.volumes[].image": "subpath",
+    "services.*.volumes[].volume": "labels subpath",
+    "volumes.*": "driver driver_opts external labels name",
+}
+_TABLES = (
+    (Support.SUPPORTED, _SUPPORTED),
+    (Support.NO_EFFECT, _NO_EFFECT),
+    (Support.LATER, _LATER),
+)
+_NOTES: Final[Mapping[str, str]] = {
+    "version": "obsolete in the specification; a warning",
+    "services.*.network_mode": "none and host",
+    "services.*.restart": '"no" only',
+    "services.*.depends_on.*.condition": "service_started and service_completed_successfully",
+    "services.*.volumes[].type": "bind and tmpfs, and volume without a source",
+    "services.*.pull_policy": "always, never, missing",
+    "services.*.volumes[].consistency": "a hint to Docker Desktop",
+    "services.*.volumes[].bind.selinux": "no relabelling",
+    "services.*.x-jocker": "ours: template and retry",
+    "x-jocker": "ours: defaults for every service",
+}
+
+NO_EXTENSIONS: Final = frozenset({"services.*.env_file[]", "services.*.x-jocker", "services.*.x-jocker.retry"}) | {
+    "x-jocker",
+    "x-jocker.retry",
+}
+"""Mappings in which even `x-…` is unknown."""
+
+
+def keys_of(parent: str) -> dict[str, Support]:
+    """The keys of the specification below the pattern `parent` ("" is the top level), and what we do with each."""
+    found: dict[str, Support] = {}
+    for support, table in reversed(_TABLES):
+        found.update(dict.fromkeys(table.get(parent, "").split(), support))
+    return found
+
+
+def support_table() -> tuple[Key, ...]:
+    """Every key with its full pattern, sorted."""
+    parents = sorted({parent for _, table in _TABLES for parent in table})
+    rows: list[Key] = []
+    for parent in parents:
+        for key, support in keys_of(parent).items():
+            path = f"{parent}.{key}" if parent else key
+            rows.append(Key(path, support, _NOTES.get(path, "")))
+    return tuple(sorted(rows))
