@@ -160,3 +160,6 @@ INIT_TARGET = "/sbin/docker-init"
 
 CPU_PERIOD = 100_000
 """Microseconds: docker turns `cpus` into a quota of this period."""
+
+SHM_SIZE = 64 * 1024 * 1024
+"""Bytes of /dev/shm where nothing is said: a tmpfs of size 0 would be one without a limit."""

@@ -91,6 +91,7 @@ def tmpfs_options(given: Iterable[str], where: str) -> list[str]:
 
 def _default_mounts(spec: ContainerSpec, own: Mapping[str, Mount]) -> list[Mount]:
     read_only_system = [] if spec.privileged else ["ro"]
+    shm_size = f"size={spec.shm_size or defaults.SHM_SIZE}"
     table: list[Mount] = [
         _mount("/proc", "proc", "proc", ["nosuid", "noexec", "nodev"]),
         _mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -100,7 +101,7 @@ def _default_mounts(spec: ContainerSpec, own: Mapping[str, Mount]) -> list[Mount
         _mount("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", *read_only_system]),
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*read_only_system, "nosuid", "noexec", "nodev"]),
         _mount("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"]),
-        _mount("/dev/shm", "tmpfs", "shm", ["nosuid", "noexec", "nodev", "mode=1777", f"size={spec.shm_size}"]),  # noqa: S108
+        _mount("/dev/shm", "tmpfs", "shm", ["nosuid", "noexec", "nodev", "mode=1777", shm_size]),  # noqa: S108
     ]
     if spec.read_only:
         for mount in table:

@@ -108,6 +108,21 @@ def render_resolv_conf(
     return template.render(nameservers=nameservers, search=search, options=options)
 
 
+def container_resolv_conf(container: DesiredContainer, machine: str) -> str:
+    """The text of a container's /etc/resolv.conf, given the `machine`'s own: the same on the machine's network, else
+    without name servers on its loopback, which are out of reach (docker's rule, but for its public servers instead)."""
+    if container.spec.network_mode == "host":
+        return machine
+    lines = [line.split() for line in machine.splitlines() if not line.startswith(("#", ";"))]
+    found: dict[str, tuple[str, ...]] = {words[0]: tuple(words[1:]) for words in lines if len(words) > 1}
+    servers = tuple(words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1)
+    return render_resolv_conf(
+        tuple(server for server in servers if not server.startswith("127.") and server != "::1"),
+        search=found.get("search", ()),
+        options=found.get("options", ()),
+    )
+
+
 def render_hostname(container: DesiredContainer, *, container_id: str, facts: MachineFacts) -> str:
     """The text of a container's /etc/hostname."""
     return container_hostname(container.spec, container_id, facts.hostname) + "\n"

@@ -267,6 +267,14 @@ def test_an_own_template_reaches_the_runtime(bundle: Bundle) -> None:
     assert bundle.said("echo $FROM_TEMPLATE; cat /proc/mounts", template=template).startswith("shop-web-1\n")
 
 
+def test_the_example_runs(bundle: Bundle) -> None:
+    template = (Path(__file__).parents[2] / "examples/custom-template/mine.json.j2").read_text()
+    shown = bundle.said("echo $SLOT; ls /sys; cat /proc/self/oom_score_adj /proc/mounts", template=template)
+    lines = shown.splitlines()
+    assert lines[:2] == ["1", "500"]
+    assert [line for line in lines if line.startswith("scratch /scratch tmpfs") and "size=16384k" in line]
+
+
 def test_a_hook_of_a_template_runs(bundle: Bundle, tmp_path: Path) -> None:
     template = (
         '{% extends "config.json.j2" %}\n{% block hooks %}"hooks": {"createRuntime": [{"path": "/bin/sh", '

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import bundles
 import pytest
 
 from composer.errors import Complaint, StackFileError
+from composer.paths import templates_dir
+
+TOP = Path(__file__).parents[3]
 
 EXTENDS = '{% extends "config.json.j2" %}\n'
 
@@ -165,3 +170,23 @@ def test_all_faults_of_a_result_come_at_once() -> None:
         "process.args: there is no command",
         "process.cwd: must be an absolute path",
     ]
+
+
+def test_the_example_says_what_its_readme_promises() -> None:
+    template = (TOP / "examples/custom-template/mine.json.j2").read_text()
+    config = bundles.render(bundles.container(template=template))
+    assert config["process"]["env"][-1] == "SLOT=1"
+    assert config["process"]["oomScoreAdj"] == 500
+    scratch = bundles.mount_at(config, "/scratch")
+    assert scratch is not None
+    assert scratch["options"][-1] == "size=16777216"
+    assert config["linux"]["maskedPaths"][-1] == "/sys"
+    limited = bundles.render(bundles.container(template=template, mem_limit=1024))
+    assert limited["mounts"][-1]["options"][-1] == "size=256"
+
+
+def test_the_manual_lists_every_block_and_no_other() -> None:
+    manual = (TOP / "docs/templates.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \|", manual.partition("## Blocks")[2].partition("## Variables")[0], re.MULTILINE)
+    written = re.findall(r"\{% block (\w+) %\}", (Path(templates_dir()) / "config.json.j2").read_text())
+    assert listed == written

@@ -9,7 +9,14 @@ from pathlib import Path
 import bundles
 import pytest
 
-from composer.bundle.render import render_hostname, render_hosts, render_resolv_conf, tidy, to_json
+from composer.bundle.render import (
+    container_resolv_conf,
+    render_hostname,
+    render_hosts,
+    render_resolv_conf,
+    tidy,
+    to_json,
+)
 from composer.errors import ContainerError
 from composer.paths import templates_dir
 
@@ -88,6 +95,13 @@ def test_resolv_conf_and_hostname() -> None:
     assert render_resolv_conf(()) == ""
     container = bundles.container()
     assert render_hostname(container, container_id=bundles.CONTAINER_ID, facts=bundles.facts()) == "0123456789ab\n"
+
+
+def test_resolv_conf_follows_the_machines_as_far_as_it_is_of_use() -> None:
+    machine = "# made by hand\nnameserver 127.0.0.53\nnameserver 10.0.0.1\nnameserver ::1\nnameserver\nsearch a b\noptions x\n"
+    assert container_resolv_conf(bundles.container(network_mode="host"), machine) == machine
+    assert container_resolv_conf(bundles.container(), machine) == "nameserver 10.0.0.1\nsearch a b\noptions x\n"
+    assert container_resolv_conf(bundles.container(), "") == ""
 
 
 def test_text_that_is_not_unicode_is_refused() -> None:
