@@ -217,6 +217,25 @@ def test_given_files_and_volumes_are_there(bundle: Bundle, tmp_path: Path) -> No
     assert (volume / "x").read_text() == "kept\n"
 
 
+def test_mounts_through_links_of_the_image_stay_inside(bundle: Bundle, tmp_path: Path) -> None:
+    outside, hosts, volume = tmp_path / "outside", tmp_path / "hosts", tmp_path / "volume"
+    for directory in (outside, volume):
+        directory.mkdir()
+    hosts.write_text("given")
+    (bundle.root / "v").symlink_to(outside)
+    (bundle.root / "etc/hosts").symlink_to(outside.parent / "beside")
+    shown = bundle.said(
+        f"echo x > /v/x; cat /etc/hosts {outside}/x",
+        files={"/etc/hosts": str(hosts)},
+        mounts=[{"volume": {"target": "/v"}}],
+        volumes={"/v": str(volume)},
+    )
+    assert shown == "givenx"
+    assert not (tmp_path / "beside").exists()
+    assert os.listdir(outside) == []
+    assert os.listdir(volume) == ["x"]
+
+
 def test_limits_reach_the_cgroup_and_the_process(bundle: Bundle) -> None:
     v2 = machine_facts().cgroup_v2
     files = (

@@ -98,7 +98,8 @@ def test_resolv_conf_and_hostname() -> None:
 
 
 def test_resolv_conf_follows_the_machines_as_far_as_it_is_of_use() -> None:
-    machine = "# made by hand\nnameserver 127.0.0.53\nnameserver 10.0.0.1\nnameserver ::1\nnameserver\nsearch a b\noptions x\n"
+    servers = "nameserver 127.0.0.53\nnameserver 10.0.0.1\nnameserver ::1\nnameserver\n"
+    machine = f"# made by hand\n{servers}search a b\noptions x\n"
     assert container_resolv_conf(bundles.container(network_mode="host"), machine) == machine
     assert container_resolv_conf(bundles.container(), machine) == "nameserver 10.0.0.1\nsearch a b\noptions x\n"
     assert container_resolv_conf(bundles.container(), "") == ""
