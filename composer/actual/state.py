@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from composer.model.service import Dependency
+from composer.model.service import Dependency, Retry
 
 
 class Status(StrEnum):
@@ -59,6 +59,7 @@ class ActualContainer:
     labels: Mapping[str, str] = field(default_factory=dict)
     volumes: Mapping[str, str] = field(default_factory=dict)
     depends_on: Mapping[str, Dependency] = field(default_factory=dict)
+    retry: Retry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -1,4 +1,4 @@
-"""The life of one container: made, started, stopped, removed. Each step may follow a crash in the middle of any other."""
+"""The life of one container: made, started, stopped, removed. Each step may follow a crash in any other."""
 
 from __future__ import annotations
 

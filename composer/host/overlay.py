@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from composer.errors import ContainerError, MachineError
 from composer.host import kernel
@@ -48,6 +50,25 @@ def _explained(error: OSError, paths: Paths) -> Exception:
         f"cannot mount the container's root: {error.strerror} ({error.filename})",
         transient=error.errno in {errno.EBUSY, errno.EAGAIN},
     )
+
+
+@contextmanager
+def looked_at(paths: Paths, layers: Sequence[str]) -> Iterator[str]:
+    """An image's file system, mounted read-only for as long as the block runs; yields its path."""
+    os.makedirs(paths.run, mode=0o711, exist_ok=True)
+    directory = tempfile.mkdtemp(prefix="look-", dir=paths.run)
+    try:
+        for name in ("upper", "work", "root"):
+            os.mkdir(f"{directory}/{name}")
+        kernel.mount_overlay(list(reversed(layers)), f"{directory}/upper", f"{directory}/work", f"{directory}/root")
+        try:
+            yield f"{directory}/root"
+        finally:
+            kernel.umount(f"{directory}/root", kernel.MNT_DETACH)
+    except OSError as error:
+        raise _explained(error, paths) from error
+    finally:
+        remove_tree(directory)
 
 
 def unmount(paths: Paths, container_id: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import count
 
 from composer.errors import ContainerError
 from composer.host.files import write_json
@@ -19,14 +21,26 @@ ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 """Docker's own mark of a volume nobody named."""
 
 
+def next_name(paths: Paths, container_id: str, target: str) -> str:
+    """The name the next anonymous volume of a container's `target` gets: 64 hex digits as docker has them.
+
+    It follows from container and target, so that a bundle can be shown before it is made, and from what is there:
+    a volume that an earlier life left behind is never taken over.
+    """
+    for life in count():
+        name = hashlib.sha256(f"{container_id}\0{target}\0{life}".encode()).hexdigest()
+        if not os.path.lexists(f"{paths.volumes}/{name}"):
+            return name
+    raise AssertionError("count() does not end")
+
+
 def create_anonymous(
-    paths: Paths, *, project: str, container_id: str, target: str, labels: Mapping[str, str] | None = None
-) -> str:
-    """Makes an empty volume for one container's `target` and returns its name, 64 random hex digits as docker has them.
+    paths: Paths, name: str, *, project: str, container_id: str, target: str, labels: Mapping[str, str] | None = None
+) -> None:
+    """Makes an empty volume `name` (see `next_name`) for one container's `target`.
 
     Its directory is root:root 0755 until `rootfs.copy_up` fills it. Raises `OSError`.
     """
-    name = os.urandom(32).hex()
     directory = f"{paths.volumes}/{name}"
     os.makedirs(paths.volumes, mode=0o711, exist_ok=True)
     os.mkdir(directory, 0o711)
@@ -45,7 +59,6 @@ def create_anonymous(
     )
     os.mkdir(f"{directory}/_data", 0o755)
     os.chmod(f"{directory}/_data", 0o755)  # noqa: S103  as docker's; mkdir's mode went through the umask
-    return name
 
 
 def path(paths: Paths, name: str) -> str:

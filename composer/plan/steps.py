@@ -75,6 +75,8 @@ class WaitCompleted(Step):
     """Waits until `subject` (a container) has exited with code 0; anything else fails."""
 
     container_id: str
+    required: bool = True
+    """False: a failure is a warning, what waits goes on (`required: false`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

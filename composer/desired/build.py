@@ -1,0 +1,177 @@
+"""From a project and its images to the desired stack: service over image, by docker's rules.
+
+Sources: OCI image-spec `conversion.md`; where docker differs, docker (Entrypoint, Cmd, Env, User, Volumes, StopSignal).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from composer.desired.hashing import config_hash
+from composer.desired.names import container_name, number_labels, oneoff_labels, oneoff_name, service_labels
+from composer.desired.state import ContainerSpec, DesiredContainer, DesiredService, DesiredStack
+from composer.errors import Complaint, StackFileError
+from composer.image.config import ImageConfig
+from composer.image.reference import normalise
+from composer.model.service import AnonymousVolume, Project, Service
+
+DEFAULT_SHM_SIZE = 64 * 1024 * 1024
+_NOT_A_VOLUME = frozenset({"", "/", "/proc", "/sys"})
+
+
+def desire(project: Project, images: Mapping[str, ImageConfig]) -> DesiredStack:
+    """What should be there. `images` by normalised reference; a service whose image is missing gets what can be said
+    without it (`image_present` False). Raises `StackFileError` for services that have no command at all.
+    """
+    complaints: list[Complaint] = []
+    services = {}
+    for service in project.services.values():
+        image = images.get(normalise(service.image))
+        if image is not None and not _arguments(service, image)[0] + _arguments(service, image)[1]:
+            complaints.append(
+                Complaint(
+                    f'service "{service.name}" has no command: neither it nor image {service.image} names one',
+                    service.place,
+                    "write `command: [...]`",
+                )
+            )
+        services[service.name] = _desire_service(project, service, image)
+    if complaints:
+        raise StackFileError(tuple(complaints))
+    return DesiredStack(project=project.name, services=services, disabled=frozenset(project.disabled))
+
+
+def _desire_service(project: Project, service: Service, image: ImageConfig | None) -> DesiredService:
+    spec = _spec(project, service, image)
+    spec_hash = config_hash(spec)
+    return DesiredService(
+        name=service.name,
+        replicas=service.replicas,
+        spec=spec,
+        config_hash=spec_hash,
+        layers=image.chain_ids if image else (),
+        image_present=image is not None,
+        pull_policy=service.pull_policy,
+        depends_on=service.depends_on,
+        container_name=service.container_name,
+        labels={
+            **spec.labels,
+            **service_labels(
+                project=project.name,
+                service=service.name,
+                working_dir=project.working_dir,
+                files=project.files,
+                config_hash=spec_hash,
+                image_id=spec.image_id,
+                depends_on=service.depends_on,
+            ),
+        },
+        retry=service.retry,
+    )
+
+
+def _spec(project: Project, service: Service, image: ImageConfig | None) -> ContainerSpec:
+    entrypoint, command = _arguments(service, image)
+    return ContainerSpec(
+        image=normalise(service.image),
+        image_id=image.image_id if image else "",
+        entrypoint=entrypoint,
+        command=command,
+        environment=_environment(service, image),
+        working_dir=service.working_dir or (image.working_dir if image else "") or "/",
+        user=service.user if service.user is not None else (image.user if image else ""),
+        group_add=service.group_add,
+        hostname=service.hostname or "",
+        labels={**(image.labels if image else {}), **service.labels},
+        annotations=service.annotations,
+        mounts=service.mounts + _image_volumes(service, image),
+        read_only=service.read_only,
+        cap_add=service.cap_add,
+        cap_drop=service.cap_drop,
+        init=service.init,
+        stop_signal=service.stop_signal or (image.stop_signal if image else "") or "SIGTERM",
+        stop_grace_seconds=service.stop_grace_seconds,
+        tty=service.tty,
+        stdin_open=service.stdin_open,
+        network_mode=service.network_mode,
+        ulimits=service.ulimits,
+        sysctls=service.sysctls,
+        security_opt=service.security_opt,
+        seccomp_profile=_seccomp_profile(project, service),
+        privileged=service.privileged,
+        mem_limit=service.mem_limit,
+        cpus=service.cpus,
+        pids_limit=service.pids_limit,
+        shm_size=service.shm_size or DEFAULT_SHM_SIZE,
+        extra_hosts=service.extra_hosts,
+        template=service.template or "",
+    )
+
+
+def _arguments(service: Service, image: ImageConfig | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Entrypoint and command; an entrypoint of the service drops the image's command."""
+    if service.entrypoint is not None:
+        return service.entrypoint, service.command or ()
+    entrypoint = image.entrypoint if image else ()
+    if service.command is not None:
+        return entrypoint, service.command
+    return entrypoint, image.cmd if image else ()
+
+
+def _environment(service: Service, image: ImageConfig | None) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    for entry in image.env if image else ():
+        name, _, value = entry.partition("=")
+        merged[name] = value
+    for name, given in service.environment.items():
+        if given is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = given
+    return merged
+
+
+def _image_volumes(service: Service, image: ImageConfig | None) -> tuple[AnonymousVolume, ...]:
+    taken = {mount.target.rstrip("/") for mount in service.mounts}
+    volumes = {"/" + path.strip("/") for path in (image.volumes if image else ()) if path not in _NOT_A_VOLUME}
+    return tuple(AnonymousVolume(path) for path in sorted(volumes - _NOT_A_VOLUME - taken))
+
+
+def _seccomp_profile(project: Project, service: Service) -> str:
+    for option in service.security_opt:
+        name, _, value = option.replace(":", "=", 1).partition("=")
+        if name == "seccomp" and value in project.seccomp_profiles:
+            return project.seccomp_profiles[value]
+    return ""
+
+
+def replica(stack: DesiredStack, service: DesiredService, number: int) -> DesiredContainer:
+    """Replica `number` of a service."""
+    return DesiredContainer(
+        project=stack.project,
+        service=service.name,
+        number=number,
+        name=service.container_name or container_name(stack.project, service.name, number),
+        oneoff=False,
+        spec=service.spec,
+        config_hash=service.config_hash,
+        labels={**service.labels, **number_labels(number)},
+        layers=service.layers,
+        depends_on=service.depends_on,
+        retry=service.retry,
+    )
+
+
+def oneoff(stack: DesiredStack, service: DesiredService, *, slug: str, name: str | None) -> DesiredContainer:
+    """A one-off container of a service (`run`). `slug` is 64 random hex digits."""
+    return DesiredContainer(
+        project=stack.project,
+        service=service.name,
+        number=0,
+        name=name or oneoff_name(stack.project, service.name, slug),
+        oneoff=True,
+        spec=service.spec,
+        config_hash=service.config_hash,
+        labels={**service.labels, **oneoff_labels(slug)},
+        layers=service.layers,
+    )

@@ -1,0 +1,71 @@
+"""The config hash, the spec as JSON and back, and the ids that follow from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from composer.desired.state import ContainerSpec
+from composer.model.service import AnonymousVolume, BindMount, Mount, TmpfsMount, Ulimit
+
+HASH_VERSION = 1
+"""Part of every hash: raised when the meaning of a field changes, so that a new jocker recreates only then."""
+
+_MOUNT_KINDS: Mapping[str, type[BindMount | TmpfsMount | AnonymousVolume]] = {
+    "bind": BindMount,
+    "tmpfs": TmpfsMount,
+    "volume": AnonymousVolume,
+}
+_KIND_NAMES = {kind: name for name, kind in _MOUNT_KINDS.items()}
+_TUPLES = ("entrypoint", "command", "group_add", "cap_add", "cap_drop", "security_opt")
+
+
+def spec_to_json(spec: ContainerSpec) -> dict[str, Any]:
+    """The spec as plain JSON values, every field of it."""
+    plain: dict[str, Any] = {}
+    for name in ContainerSpec.__slots__:
+        value = getattr(spec, name)
+        if name == "mounts":
+            value = [{"type": _KIND_NAMES[type(mount)], **_plain(mount._asdict())} for mount in value]
+        plain[name] = _plain(value)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def spec_from_json(plain: Mapping[str, Any]) -> ContainerSpec:
+    """The spec a record holds. Raises `KeyError`, `TypeError` or `ValueError` for what is not one."""
+    fields = dict(plain)
+    for name in _TUPLES:
+        fields[name] = tuple(fields[name])
+    fields["mounts"] = tuple(_mount(mount) for mount in fields["mounts"])
+    fields["ulimits"] = {name: Ulimit(*limits) for name, limits in fields["ulimits"].items()}
+    fields["extra_hosts"] = tuple((host, address) for host, address in fields["extra_hosts"])
+    return ContainerSpec(**fields)
+
+
+def _mount(plain: Mapping[str, Any]) -> Mount:
+    fields = dict(plain)
+    kind = _MOUNT_KINDS[fields.pop("type")]
+    if "options" in fields:
+        fields["options"] = tuple(fields["options"])
+    return kind(**fields)
+
+
+def config_hash(spec: ContainerSpec) -> str:
+    """64 hex digits over what the container would really be; key order, comments and paths of files do not count."""
+    text = json.dumps([HASH_VERSION, spec_to_json(spec)], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def container_id(project: str, name: str, spec_hash: str, replaces: str) -> str:
+    """64 hex digits that follow from what the container is and which container it replaces ("" = none)."""
+    return hashlib.sha256("\0".join((project, name, spec_hash, replaces)).encode()).hexdigest()

@@ -1,0 +1,257 @@
+"""The real machine: composes the store, the bundle and the host's doors into what a plan's steps ask for."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from composer.actual.parse import desired_of, record_of
+from composer.bundle.context import MachineFacts, ProcessUser
+from composer.desired.state import BindMount, DesiredContainer
+from composer.errors import ContainerError
+from composer.execute.perform import OnProgress
+from composer.execute.retry import OnRetry, with_patience
+from composer.host import overlay, process, records, rootfs, volumes
+from composer.host.conmon import Shim
+from composer.host.files import read_text, write_atomic
+from composer.host.lifecycle import Lifecycle, StopOutcome
+from composer.host.machine_facts import machine_facts
+from composer.host.runtime import Runtime
+from composer.image.store import Store
+from composer.model.service import AnonymousVolume, Retry
+from composer.paths import Paths
+
+_FILES = ("hosts", "hostname", "resolv.conf")
+LIVES_FOR = 1.0
+"""Seconds a container must live to count as started, where `x-jocker.retry` asks us to look."""
+
+
+class DiedAtOnce(ContainerError):
+    """A container that was to be started has exited. `died_with` is None if nobody knows."""
+
+    def __init__(self, message: str, exit_code: int | None) -> None:
+        super().__init__(message)
+        self.died_with = exit_code
+
+
+class Machine:
+    """Implements `execute.perform.Host`. Safe to use from several threads, one container each."""
+
+    def __init__(self, paths: Paths, runtime: Runtime | None = None, *, tls_verify: bool = True) -> None:
+        self._paths = paths
+        self._given_runtime = runtime
+        self._tls_verify = tls_verify
+        self._store = Store(paths)
+
+    @cached_property
+    def lifecycle(self) -> Lifecycle:
+        """The runtime is looked up only by what needs it: `down` of nothing works without runc."""
+        return Lifecycle(self._paths, self._given_runtime or Runtime.chosen(self._paths))
+
+    @cached_property
+    def facts(self) -> MachineFacts:
+        return machine_facts()
+
+    def pull_image(self, reference: str, on_progress: OnProgress) -> None:
+        """See `image.transfer.pull`."""
+        from composer.image.transfer import pull
+
+        pull(self._store, reference, tls_verify=self._tls_verify, progress=on_progress)
+
+    def create_container(
+        self, container: DesiredContainer, container_id: str, *, replaces: str, volumes: Mapping[str, str]
+    ) -> None:
+        """Record, rootfs, volumes, bundle, runtime: in this order, so that a crash leaves what can be found again.
+
+        If it fails nothing of it is left; volumes that were carried over are kept.
+        """
+        record = record_of(
+            container, container_id=container_id, replaces=replaces, volumes=volumes, created_at=time.time()
+        )
+        records.write(self._paths, record)
+        try:
+            self._make(container, record, shim_options={})
+            records.write(self._paths, {**record, "phase": "created"})
+        except BaseException:
+            self._discard(container_id, container.project, keep=frozenset(volumes.values()))
+            raise
+
+    def _make(self, container: DesiredContainer, record: dict[str, Any], shim_options: Mapping[str, bool]) -> None:
+        container_id = record["id"]
+        root = self.lifecycle.mount_rootfs(container_id, self._layers(container))
+        rootfs.check_rootfs(root)
+        user = rootfs.look_up_user(root, container.spec.user, container.spec.group_add)
+        rootfs.ensure_directory(root, container.spec.working_dir)
+        self._make_bind_sources(container)
+        self._make_volumes(container, record, root)
+        self._write_files(container, container_id)
+        config = self._config(container, container_id, user=user, named=record["volumes"])
+        shim = Shim(
+            container_id=container_id,
+            project=container.project,
+            name=container.name,
+            tty=container.spec.tty,
+            stdin=container.spec.stdin_open,
+            **shim_options,
+        )
+        self.lifecycle.create(shim, config)
+
+    def _config(
+        self, container: DesiredContainer, container_id: str, *, user: ProcessUser, named: Mapping[str, str]
+    ) -> str:
+        """The text of config.json. `named` maps targets to anonymous volumes."""
+        from composer.bundle.render import render_config
+
+        directory = self._paths.container(container_id)
+        return render_config(
+            container,
+            container_id=container_id,
+            rootfs=self._paths.rootfs(container_id),
+            cgroup_path=f"{self._paths.stack_cgroup(container.project)}/{container_id}",
+            user=user,
+            facts=self.facts,
+            files={f"/etc/{name}": f"{directory}/{name}" for name in _FILES},
+            volumes={target: volumes.path(self._paths, name) for target, name in named.items()},
+        )
+
+    def render(self, container: DesiredContainer, container_id: str) -> str:
+        """The config.json of a container: as it lies in the bundle, or as it would if it were made now."""
+        record = records.read(self._paths, container_id)
+        if record is not None and record["phase"] == "created":
+            text = read_text(f"{self._paths.bundle(container_id)}/config.json")
+            if text is not None:
+                return text
+        named = dict(record["volumes"]) if record else {}
+        for mount in container.spec.mounts:
+            if isinstance(mount, AnonymousVolume) and mount.target not in named:
+                named[mount.target] = volumes.next_name(self._paths, container_id, mount.target)
+        with overlay.looked_at(self._paths, self._layers(container)) as root:
+            rootfs.check_rootfs(root)
+            user = rootfs.look_up_user(root, container.spec.user, container.spec.group_add)
+        return self._config(container, container_id, user=user, named=named)
+
+    def _layers(self, container: DesiredContainer) -> list[str]:
+        return [self._store.layer_dir(chain_id) for chain_id in container.layers]
+
+    def _make_bind_sources(self, container: DesiredContainer) -> None:
+        for mount in container.spec.mounts:
+            if isinstance(mount, BindMount) and not os.path.lexists(mount.source):
+                if not mount.create_host_path:
+                    raise ContainerError(
+                        f'service "{container.service}": bind source {mount.source} does not exist',
+                        hint="make it, or say `bind: {create_host_path: true}`",
+                    )
+                os.makedirs(mount.source, exist_ok=True)
+
+    def _make_volumes(self, container: DesiredContainer, record: dict[str, Any], root: str) -> None:
+        for mount in container.spec.mounts:
+            if not isinstance(mount, AnonymousVolume) or mount.target in record["volumes"]:
+                continue
+            # The record names the volume before it is there: a crash cannot leave one that nobody knows.
+            name = volumes.next_name(self._paths, record["id"], mount.target)
+            record["volumes"][mount.target] = name
+            records.write(self._paths, record)
+            volumes.create_anonymous(
+                self._paths, name, project=container.project, container_id=record["id"], target=mount.target
+            )
+            if not mount.nocopy:
+                rootfs.copy_up(root, mount.target, volumes.path(self._paths, name))
+
+    def _write_files(self, container: DesiredContainer, container_id: str) -> None:
+        """Writes the files of /etc that are ours: mounted into the container, never written through its rootfs."""
+        from composer.bundle.render import render_hostname, render_hosts
+
+        texts = {
+            "hosts": render_hosts(container),
+            "hostname": render_hostname(container, container_id=container_id, facts=self.facts),
+            "resolv.conf": read_text("/etc/resolv.conf") or "",
+        }
+        for name in _FILES:
+            path = f"{self._paths.container(container_id)}/{name}"
+            write_atomic(path, texts[name].encode(), mode=0o644, sync=False)
+            os.chmod(path, 0o644)
+
+    def _discard(self, container_id: str, project: str, *, keep: frozenset[str]) -> None:
+        record = records.read(self._paths, container_id)
+        self.lifecycle.remove(container_id, project)
+        for name in (record or {}).get("volumes", {}).values():
+            if name not in keep:
+                volumes.remove(self._paths, name)
+
+    def start_container(self, container_id: str, retry: Retry | None, on_retry: OnRetry) -> None:
+        """Starts a created container; one that has run before (or lost its bundle) is made anew from its record."""
+        if retry is None or retry.attempts < 2:
+            self._start(container_id)
+            return
+        with_patience(
+            lambda: self._start_and_watch(container_id),
+            on_retry,
+            attempts=retry.attempts,
+            first_wait=retry.wait,
+            longest_wait=retry.max_wait,
+            is_worth_it=lambda error: isinstance(error, DiedAtOnce) and (not retry.on or error.died_with in retry.on),
+        )
+
+    def _start(self, container_id: str) -> None:
+        record = self._record(container_id)
+        if not self.lifecycle.is_created(container_id):
+            self.lifecycle.delete_runtime(container_id, record["project"])
+            self._make(desired_of(record), record, shim_options={})
+        self.lifecycle.start(container_id, record["name"])
+
+    def _start_and_watch(self, container_id: str) -> None:
+        self._start(container_id)
+        try:
+            code = self.lifecycle.wait(container_id, LIVES_FOR)
+        except TimeoutError:
+            return
+        if code != 0:
+            name = self._record(container_id)["name"]
+            raise DiedAtOnce(f"{name} exited with code {code} at once", code)
+
+    def _record(self, container_id: str) -> dict[str, Any]:
+        record = records.read(self._paths, container_id)
+        if record is None:
+            raise ContainerError(f"container {container_id[:12]} is gone", hint="run the command again")
+        return record
+
+    def stop_container(self, container_id: str, *, signal: str, grace_seconds: float) -> str:
+        """Stops it; returns how, where that is worth a word."""
+        record = self._record(container_id)
+        outcome = self.lifecycle.stop(
+            container_id,
+            signal_name=signal,
+            grace_seconds=grace_seconds,
+            cgroup_path=f"{self._paths.stack_cgroup(record['project'])}/{container_id}",
+        )
+        return str(outcome) if outcome in {StopOutcome.DEAF, StopOutcome.KILLED} else ""
+
+    def kill_container(self, container_id: str, signal: str) -> None:
+        self.lifecycle.kill(container_id, process.signal_number(signal))
+
+    def remove_container(self, container_id: str, *, volumes: bool) -> None:
+        """Removes it, from whatever state; with `volumes` its anonymous volumes too."""
+        record = self._record(container_id)
+        kept = () if volumes else record.get("volumes", {}).values()
+        self._discard(container_id, record["project"], keep=frozenset(kept))
+
+    def wait_completed(self, container_id: str, *, required: bool) -> str:
+        """Waits for the end; anything but 0 is a `ContainerError`, or a word of warning if not `required`."""
+        record = self._record(container_id)
+        code = self.lifecycle.wait(container_id)
+        if code == 0:
+            return ""
+        shown = "an unknown code" if code is None else f"code {code}"
+        message = f'service "{record["service"]}" did not complete successfully: it exited with {shown}'
+        if required:
+            raise ContainerError(message)
+        return message
+
+    def remove_stack(self, project: str) -> None:
+        self.lifecycle.remove_stack(project)
+
+    def remove_image(self, reference: str) -> None:
+        self._store.remove(reference)

@@ -1,0 +1,74 @@
+"""One step, one action: what the executor needs of a machine, and which call each step is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol, assert_never
+
+from composer.desired.state import DesiredContainer
+from composer.execute.retry import OnRetry
+from composer.model.service import Retry
+from composer.plan.steps import (
+    AnyStep,
+    CreateContainer,
+    KillContainer,
+    PullImage,
+    RemoveContainer,
+    RemoveImage,
+    RemoveStack,
+    StartContainer,
+    StopContainer,
+    WaitCompleted,
+)
+
+OnProgress = Callable[[str], None]
+
+
+class Host(Protocol):
+    """A machine that can do things. Methods raise `JockerError`; those that return text say something worth showing."""
+
+    def pull_image(self, reference: str, on_progress: OnProgress) -> None: ...
+
+    def create_container(
+        self, container: DesiredContainer, container_id: str, *, replaces: str, volumes: Mapping[str, str]
+    ) -> None: ...
+
+    def start_container(self, container_id: str, retry: Retry | None, on_retry: OnRetry) -> None: ...
+
+    def stop_container(self, container_id: str, *, signal: str, grace_seconds: float) -> str: ...
+
+    def kill_container(self, container_id: str, signal: str) -> None: ...
+
+    def remove_container(self, container_id: str, *, volumes: bool) -> None: ...
+
+    def wait_completed(self, container_id: str, *, required: bool) -> str: ...
+
+    def remove_stack(self, project: str) -> None: ...
+
+    def remove_image(self, reference: str) -> None: ...
+
+
+def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetry) -> str:
+    """Does it. Returns what is worth telling the user besides "done", mostly nothing."""
+    match step:
+        case PullImage():
+            host.pull_image(step.subject, on_progress)
+        case CreateContainer():
+            host.create_container(step.container, step.container_id, replaces=step.replaces, volumes=step.volumes)
+        case StartContainer():
+            host.start_container(step.container_id, step.retry, on_retry)
+        case StopContainer():
+            return host.stop_container(step.container_id, signal=step.signal, grace_seconds=step.grace_seconds)
+        case KillContainer():
+            host.kill_container(step.container_id, step.signal)
+        case RemoveContainer():
+            host.remove_container(step.container_id, volumes=step.volumes)
+        case WaitCompleted():
+            return host.wait_completed(step.container_id, required=step.required)
+        case RemoveStack():
+            host.remove_stack(step.subject)
+        case RemoveImage():
+            host.remove_image(step.subject)
+        case _:
+            assert_never(step)
+    return ""

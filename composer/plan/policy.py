@@ -1,0 +1,32 @@
+"""What the user asked for, beyond what the stack file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from composer.model.service import PullPolicy
+
+Recreate = Literal["changed", "always", "never"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Flags of `up` and `create`. `services` named on the command line (none: all); what they depend on comes along
+    unless `no_deps`. `pulled` are references fetched a moment ago: they are not fetched again. `timeout` in seconds
+    overrides the grace of every stop.
+    """
+
+    services: tuple[str, ...] = ()
+    recreate: Recreate = "changed"
+    recreate_dependencies: Recreate = "changed"
+    no_deps: bool = False
+    no_start: bool = False
+    remove_orphans: bool = False
+    ignore_orphans: bool = False
+    renew_volumes: bool = False
+    scale: Mapping[str, int] = field(default_factory=dict)
+    pull: PullPolicy | None = None
+    pulled: frozenset[str] = frozenset()
+    timeout: float | None = None

@@ -1,0 +1,266 @@
+"""From desired and actual to the plan of `up` and `create`. Behaviour as docker compose 2.40, deviations on purpose:
+
+- a service starts as soon as what it depends on has, without waiting until every other container is made;
+- the new container is made before the old one is stopped: what cannot be made leaves the old one running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from composer.actual.state import ActualContainer, ActualStack, Status
+from composer.desired.state import DesiredService, DesiredStack
+from composer.errors import ImageNotFound
+from composer.plan.order import dependents, ordered, selected
+from composer.plan.plan import Draft, Plan
+from composer.plan.policy import Policy
+from composer.plan.steps import (
+    CreateContainer,
+    PullImage,
+    RemoveContainer,
+    StartContainer,
+    StopContainer,
+    WaitCompleted,
+)
+from composer.plan.verdicts import Removal, Replacement, Verdict, judge
+
+
+def plan_up(desired: DesiredStack, actual: ActualStack, policy: Policy) -> Plan:
+    """The steps that make `actual` into `desired`. Raises `UsageError` (unknown service), `ImageNotFound` (a missing
+    image that must not be pulled).
+    """
+    graph = {name: service.depends_on for name, service in desired.services.items()}
+    chosen = selected(graph, policy.services, with_dependencies=not policy.no_deps)
+    writer = _Writer(desired, actual, policy, chosen)
+    for name in ordered(graph):
+        if name in chosen:
+            writer.judge(desired.services[name])
+    writer.stop_dependents(dependents(graph))
+    for name in ordered(graph):
+        if name in chosen:
+            writer.write(desired.services[name])
+    return writer.finish()
+
+
+class _Writer:
+    """One plan in the making; lives inside one call of `plan_up`."""
+
+    def __init__(self, desired: DesiredStack, actual: ActualStack, policy: Policy, chosen: frozenset[str]) -> None:
+        self._desired, self._actual, self._policy, self._chosen = desired, actual, policy, chosen
+        self._draft = Draft()
+        self._verdicts: dict[str, Verdict] = {}
+        self._pulls: dict[str, int] = {}
+        self._starts: dict[str, list[int]] = {}
+        self._stopped_for: dict[str, tuple[ActualContainer, int, str]] = {}
+        """Containers stopped because what they depend on is replaced: id to (container, stop step, dependency)."""
+        self._dependent_stops: dict[str, list[int]] = {}
+        self._containers: dict[str, list[tuple[str, str, bool]]] = {}
+        """Service to its containers after this plan: (id, name, whether it completed with 0 and stays so)."""
+        self._unchanged: list[str] = []
+        self._warnings: list[str] = []
+
+    def judge(self, service: DesiredService) -> None:
+        """First round: what becomes of whom."""
+        policy = self._policy
+        named = not policy.services or service.name in policy.services
+        found = [one for one in self._actual.containers if one.service == service.name and not one.oneoff]
+        self._verdicts[service.name] = judge(
+            self._desired,
+            service,
+            found,
+            replicas=policy.scale.get(service.name, service.replicas),
+            recreate=policy.recreate if named else policy.recreate_dependencies,
+            renew_volumes=policy.renew_volumes,
+        )
+
+    def stop_dependents(self, graph: Mapping[str, tuple[str, ...]]) -> None:
+        """`depends_on: {x: {restart: true}}`: stopped before x is replaced, started again after."""
+        for name, verdict in self._verdicts.items():
+            if not verdict.replaced:
+                continue
+            for dependent in graph[name]:
+                dependency = self._desired.services[dependent].depends_on[name]
+                if not dependency.restart or dependent not in self._verdicts:
+                    continue
+                for one in self._verdicts[dependent].kept:
+                    if one.status.is_alive and one.id not in self._stopped_for:
+                        stop = self._draft.add(self._stop(one, f"{name}, which it depends on, is recreated"))
+                        self._stopped_for[one.id] = (one, stop, name)
+                    if one.id in self._stopped_for:
+                        self._dependent_stops.setdefault(name, []).append(self._stopped_for[one.id][1])
+
+    def write(self, service: DesiredService) -> None:
+        """Second round: the steps of one service; what it depends on has been written."""
+        verdict = self._verdicts[service.name]
+        self._containers[service.name] = []
+        self._starts[service.name] = []
+        pull = self._pull(service)
+        before_start = self._before_start(service, verdict)
+        for removal in verdict.removed:
+            self._remove(removal)
+        for replacement in verdict.replaced:
+            self._replace(service, replacement, pull, before_start)
+        for one in verdict.kept:
+            self._keep(service, one, before_start)
+        wrecks = self._draft.steps(
+            lambda step: (
+                isinstance(step, RemoveContainer)
+                and any(removal.container.id == step.container_id for removal in verdict.removed)
+            )
+        )
+        for container, new_id, because in verdict.made:
+            create = self._draft.add(
+                CreateContainer(subject=container.name, because=because, container=container, container_id=new_id),
+                # A wreck may have the very id and name of what is made anew.
+                after=pull + wrecks,
+            )
+            self._start(service, new_id, container.name, "it is new", (create,), before_start)
+
+    def _pull(self, service: DesiredService) -> tuple[int, ...]:
+        reference = service.spec.image
+        wanted = self._policy.pull or service.pull_policy
+        if reference in self._policy.pulled or (service.image_present and wanted != "always"):
+            return ()
+        if wanted == "never":
+            raise ImageNotFound(
+                f'service "{service.name}": image {reference} is not here, and it must not be pulled',
+                hint=f"jocker image pull {reference}, or jocker image load -i FILE",
+            )
+        if reference not in self._pulls:
+            users = tuple(
+                name
+                for name, other in self._desired.services.items()
+                if other.spec.image == reference and name in self._chosen
+            )
+            because = "it is not here" if not service.image_present else "asked to pull always"
+            self._pulls[reference] = self._draft.add(PullImage(subject=reference, because=because, services=users))
+        return (self._pulls[reference],)
+
+    def _before_start(self, service: DesiredService, verdict: Verdict) -> tuple[int, ...]:
+        """The steps after which containers of the service may start. Waits are written only if one will start."""
+        if self._policy.no_deps or self._policy.no_start:
+            return ()
+        will_start = (
+            bool(verdict.made or verdict.replaced)
+            or any(not one.status.is_alive for one in verdict.kept)
+            or any(one.id in self._stopped_for for one in verdict.kept)
+        )
+        after: list[int] = []
+        for name, dependency in service.depends_on.items():
+            starts = self._starts.get(name, [])
+            after += starts
+            if will_start and dependency.condition == "service_completed_successfully":
+                for container_id, container_name, completed in self._containers.get(name, ()):
+                    if not completed:
+                        because = f"{service.name} starts only after it has completed"
+                        wait = WaitCompleted(
+                            subject=container_name,
+                            because=because,
+                            container_id=container_id,
+                            required=dependency.required,
+                        )
+                        after.append(self._draft.add(wait, after=tuple(starts)))
+        return tuple(after)
+
+    def _remove(self, removal: Removal) -> None:
+        one = removal.container
+        after: tuple[int, ...] = ()
+        if one.status.is_alive:
+            after = (self._draft.add(self._stop(one, removal.because)),)
+        step = RemoveContainer(subject=one.name, because=removal.because, container_id=one.id, volumes=removal.volumes)
+        self._draft.add(step, after=after)
+
+    def _replace(
+        self, service: DesiredService, change: Replacement, pull: tuple[int, ...], before_start: tuple[int, ...]
+    ) -> None:
+        create = self._draft.add(
+            CreateContainer(
+                subject=change.new.name,
+                because=change.because,
+                container=change.new,
+                container_id=change.new_id,
+                replaces=change.old.id,
+                volumes=change.volumes,
+                differences=change.differences,
+            ),
+            after=pull,
+        )
+        after: tuple[int, ...] = (create, *self._dependent_stops.get(service.name, ()))
+        if change.old.status.is_alive:
+            after = (self._draft.add(self._stop(change.old, change.because), after=after),)
+        remove = RemoveContainer(subject=change.old.name, because=change.because, container_id=change.old.id)
+        done = self._draft.add(remove, after=after)
+        self._start(service, change.new_id, change.new.name, "it is new", (done,), before_start)
+
+    def _keep(self, service: DesiredService, one: ActualContainer, before_start: tuple[int, ...]) -> None:
+        if one.id in self._stopped_for:
+            _, stop, dependency = self._stopped_for[one.id]
+            self._start(service, one.id, one.name, f"{dependency} was recreated", (stop,), before_start)
+        elif one.status.is_alive:
+            self._unchanged.append(one.name)
+            self._containers[service.name].append((one.id, one.name, False))
+        elif self._policy.no_start:
+            self._unchanged.append(one.name)
+        else:
+            self._start(service, one.id, one.name, _why_not_running(one), (), before_start)
+
+    def _start(
+        self,
+        service: DesiredService,
+        container_id: str,
+        name: str,
+        because: str,
+        after: tuple[int, ...],
+        before_start: tuple[int, ...],
+    ) -> None:
+        if self._policy.no_start:
+            return
+        step = StartContainer(
+            subject=name, because=because, container_id=container_id, service=service.name, retry=service.retry
+        )
+        self._starts[service.name].append(self._draft.add(step, after=(*after, *before_start)))
+        self._containers[service.name].append((container_id, name, False))
+
+    def _stop(self, one: ActualContainer, because: str) -> StopContainer:
+        return stop_step(one, because, self._policy.timeout)
+
+    def finish(self) -> Plan:
+        """The orphans, and the whole."""
+        orphans = self._orphans()
+        if orphans and self._policy.remove_orphans:
+            for one in orphans:
+                self._remove(Removal(one, f'no service "{one.service}" in the stack file any more', volumes=False))
+        elif orphans and not self._policy.ignore_orphans:
+            names = ", ".join(one.name for one in orphans)
+            self._warnings.append(
+                f"found orphan containers ({names}): their services are not in the stack file; "
+                "--remove-orphans removes them"
+            )
+        return self._draft.finish(unchanged=tuple(self._unchanged), warnings=tuple(self._warnings))
+
+    def _orphans(self) -> list[ActualContainer]:
+        known = {*self._desired.services, *self._desired.disabled}
+        return [
+            one
+            for one in self._actual.containers
+            if one.service not in known or (one.oneoff and not one.status.is_alive and one.status is not Status.CREATED)
+        ]
+
+
+def stop_step(one: ActualContainer, because: str, timeout: float | None) -> StopContainer:
+    """How a container is stopped: its own signal and grace, unless `timeout` (seconds) says otherwise."""
+    return StopContainer(
+        subject=one.name,
+        because=because,
+        container_id=one.id,
+        signal=one.stop_signal,
+        grace_seconds=one.stop_grace_seconds if timeout is None else timeout,
+    )
+
+
+def _why_not_running(one: ActualContainer) -> str:
+    if one.status is Status.CREATED:
+        return "it was created and never started"
+    if one.exit_code is None:
+        return "it is not running (the machine was restarted, or its shim was killed)"
+    return f"it exited with code {one.exit_code}"

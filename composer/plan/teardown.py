@@ -1,0 +1,210 @@
+"""The plans of `down`, `stop`, `start`, `restart`, `kill` and `rm`: from the actual stack alone, so no file is needed.
+
+Order comes from the records: what depends on others stops first (docker compose keeps it in a label for that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from composer.actual.state import ActualContainer, ActualStack, Status
+from composer.errors import UsageError
+from composer.model.service import Dependency
+from composer.plan.order import dependents, ordered, selected
+from composer.plan.plan import Draft, Plan
+from composer.plan.reconcile import stop_step
+from composer.plan.steps import (
+    KillContainer,
+    RemoveContainer,
+    RemoveImage,
+    RemoveStack,
+    StartContainer,
+)
+
+
+def graph_of(actual: ActualStack, known: Iterable[str] = ()) -> dict[str, Mapping[str, Dependency]]:
+    """Services and what they depend on, as the records have it; `known` services without containers are added."""
+    graph: dict[str, Mapping[str, Dependency]] = {name: {} for name in known}
+    for one in actual.containers:
+        graph[one.service] = {**graph.get(one.service, {}), **one.depends_on}
+    return graph
+
+
+def plan_down(
+    actual: ActualStack,
+    *,
+    known: frozenset[str] | None,
+    disabled: frozenset[str] = frozenset(),
+    services: tuple[str, ...] = (),
+    remove_orphans: bool = False,
+    volumes: bool = False,
+    timeout: float | None = None,
+    images: Iterable[str] = (),
+) -> Plan:
+    """Stops and removes. `known` are the services of the stack file (None: no file, everything is ours).
+
+    As docker compose: orphans and one-offs stay unless `remove_orphans`, services of inactive profiles always.
+    `images` are references to remove afterwards.
+    """
+    graph = graph_of(actual, known or ())
+    chosen = selected(graph, services, with_dependencies=False)
+
+    def is_ours(one: ActualContainer) -> bool:
+        if services:
+            return one.service in chosen and not one.oneoff
+        if one.service in disabled:
+            return False
+        is_orphan = one.oneoff or (known is not None and one.service not in known)
+        return remove_orphans or one.status is Status.DEAD or not is_orphan
+
+    doomed = [one for one in actual.containers if is_ours(one)]
+    draft = Draft()
+    because = "down"
+    stops = _stop_all(draft, graph, doomed, because, timeout)
+    removals = [
+        draft.add(
+            RemoveContainer(subject=one.name, because=because, container_id=one.id, volumes=volumes),
+            after=stops.get(one.id, ()),
+        )
+        for one in doomed
+    ]
+    left = [one for one in actual.containers if not is_ours(one)]
+    if not left:
+        removals.append(
+            draft.add(RemoveStack(subject=actual.project, because="nothing of it is left"), after=tuple(removals))
+        )
+    for reference in dict.fromkeys(images):
+        draft.add(RemoveImage(subject=reference, because="--rmi"), after=tuple(removals))
+    warnings: tuple[str, ...] = ()
+    if left and not services:
+        names = ", ".join(one.name for one in left if one.service not in disabled)
+        warnings = (f"left: {names}; --remove-orphans removes them",) if names else ()
+    return draft.finish(warnings=warnings)
+
+
+def _stop_all(
+    draft: Draft,
+    graph: Mapping[str, Mapping[str, Dependency]],
+    containers: Iterable[ActualContainer],
+    because: str,
+    timeout: float | None,
+) -> dict[str, tuple[int, ...]]:
+    """Writes the stops, dependents first; returns container id to its stop step."""
+    by_service: dict[str, list[ActualContainer]] = {}
+    for one in containers:
+        by_service.setdefault(one.service, []).append(one)
+    users = dependents(graph)
+    stops: dict[str, tuple[int, ...]] = {}
+    of_service: dict[str, tuple[int, ...]] = {}
+    for name in reversed(ordered(graph)):
+        # Through a dependent that has nothing to stop, its own dependents still come first.
+        before = tuple(number for user in users[name] for number in of_service.get(user, ()))
+        mine = []
+        for one in by_service.get(name, ()):
+            if one.status.is_alive:
+                mine.append(draft.add(stop_step(one, because, timeout), after=before))
+                stops[one.id] = (mine[-1],)
+        of_service[name] = tuple(mine) or before
+    return stops
+
+
+def plan_stop(actual: ActualStack, *, services: tuple[str, ...], known: Iterable[str], timeout: float | None) -> Plan:
+    """Stops what runs, dependents first. One-offs are left alone."""
+    graph = graph_of(actual, known)
+    chosen = selected(graph, services, with_dependencies=False)
+    draft = Draft()
+    _stop_all(draft, graph, [one for one in _replicas(actual) if one.service in chosen], "stop", timeout)
+    return draft.finish()
+
+
+def plan_start(actual: ActualStack, *, services: tuple[str, ...], known: Iterable[str]) -> Plan:
+    """Starts what exists and does not run, dependencies first. Raises `UsageError` for a service without any."""
+    graph = graph_of(actual, known)
+    chosen = selected(graph, services, with_dependencies=False)
+    empty = [name for name in graph if name in chosen and not any(one.service == name for one in _replicas(actual))]
+    if empty:
+        raise UsageError(f'service "{empty[0]}" has no container to start', hint="jocker up -d makes it")
+    draft = Draft()
+    _start_all(draft, graph, [one for one in _replicas(actual) if one.service in chosen], lambda _: None)
+    return draft.finish()
+
+
+def _start_all(
+    draft: Draft,
+    graph: Mapping[str, Mapping[str, Dependency]],
+    containers: Iterable[ActualContainer],
+    before: Callable[[ActualContainer], int | None],
+) -> None:
+    """Writes the starts, dependencies first. `before` gives the step that must precede a container's start; those
+    that run and have none are left alone.
+    """
+    mine = list(containers)
+    of_service: dict[str, tuple[int, ...]] = {}
+    for name in ordered(graph):
+        after = tuple(number for dependency in graph[name] for number in of_service.get(dependency, ()))
+        started = []
+        for one in mine:
+            stop = before(one)
+            if one.service == name and (stop is not None or not one.status.is_alive):
+                step = StartContainer(
+                    subject=one.name, because="start", container_id=one.id, service=name, retry=one.retry
+                )
+                started.append(draft.add(step, after=(*after, stop) if stop is not None else after))
+        of_service[name] = tuple(started) or after
+
+
+def plan_restart(
+    actual: ActualStack, *, services: tuple[str, ...], known: Iterable[str], no_deps: bool, timeout: float | None
+) -> Plan:
+    """Stops and starts again with the old configuration; those that depend with `restart: true` go along."""
+    graph = graph_of(actual, known)
+    chosen = set(selected(graph, services, with_dependencies=False))
+    if services and not no_deps:
+        users = dependents(graph)
+        pending = list(chosen)
+        while pending:
+            name = pending.pop()
+            for user in users[name]:
+                if graph[user][name].restart and user not in chosen:
+                    chosen.add(user)
+                    pending.append(user)
+    draft = Draft()
+    mine = [one for one in _replicas(actual) if one.service in chosen]
+    stops = _stop_all(draft, graph, mine, "restart", timeout)
+    _start_all(draft, graph, mine, lambda one: stops[one.id][0] if one.id in stops else None)
+    return draft.finish()
+
+
+def plan_kill(actual: ActualStack, *, services: tuple[str, ...], known: Iterable[str], signal: str) -> Plan:
+    """One signal to everything that runs, one-offs too."""
+    chosen = selected(graph_of(actual, known), services, with_dependencies=False)
+    draft = Draft()
+    for one in actual.containers:
+        if one.service in chosen and one.status.is_alive:
+            draft.add(KillContainer(subject=one.name, because=signal, container_id=one.id, signal=signal))
+    return draft.finish()
+
+
+def plan_rm(
+    actual: ActualStack,
+    *,
+    services: tuple[str, ...],
+    known: Iterable[str],
+    stop: bool,
+    volumes: bool,
+    timeout: float | None = None,
+) -> Plan:
+    """Removes stopped containers; with `stop`, all of them."""
+    graph = graph_of(actual, known)
+    chosen = selected(graph, services, with_dependencies=False)
+    mine = [one for one in _replicas(actual) if one.service in chosen and (stop or not one.status.is_alive)]
+    draft = Draft()
+    stops = _stop_all(draft, graph, mine, "rm", timeout)
+    for one in mine:
+        step = RemoveContainer(subject=one.name, because="rm", container_id=one.id, volumes=volumes)
+        draft.add(step, after=stops.get(one.id, ()))
+    return draft.finish()
+
+
+def _replicas(actual: ActualStack) -> list[ActualContainer]:
+    return [one for one in actual.containers if not one.oneoff and one.status is not Status.DEAD]
