@@ -15,7 +15,7 @@ from composer.errors import ContainerError
 from composer.host import kernel
 from composer.host.rootfs import check_rootfs, copy_up, ensure_directory, look_up_user
 from composer.host.trees import remove_tree
-from composer.host.volumes import create_anonymous, path, remove
+from composer.host.volumes import create_anonymous, next_name, path, remove
 from composer.paths import Paths
 
 pytestmark = pytest.mark.real
@@ -316,7 +316,9 @@ def test_removing_follows_no_link_and_stops_at_a_mount(tmp_path: Path, outside: 
 
 def test_an_anonymous_volume_lives_and_goes(tmp_path: Path) -> None:
     paths = Paths(str(tmp_path / "data"), str(tmp_path / "run"))
-    name = create_anonymous(paths, project="shop", container_id="c" * 64, target="/data", labels={"a": "b"})
+    name = next_name(paths, "c" * 64, "/data")
+    create_anonymous(paths, name, project="shop", container_id="c" * 64, target="/data", labels={"a": "b"})
+    assert next_name(paths, "c" * 64, "/data") != name, "a volume that is there must not be taken over"
     assert len(name) == 64
     assert int(name, 16) >= 0
     data = Path(path(paths, name))
