@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 from composer.composefile.consistency import replicas_of
-from composer.composefile.security import capability_name
 from composer.composefile.tree import Date, Node, Path, place_of
 from composer.model.service import (
     AnonymousVolume,
@@ -51,8 +50,8 @@ def bind_service(name: str, service: Node, defaults: Node | None, template: str 
         depends_on={key: _dependency(node) for key, node in text.entries("depends_on")},
         mounts=_mounts(service),
         read_only=text.flag("read_only"),
-        cap_add=tuple(dict.fromkeys(capability_name(item) for item in text.all("cap_add"))),
-        cap_drop=tuple(dict.fromkeys(capability_name(item) for item in text.all("cap_drop"))),
+        cap_add=_capabilities(text.all("cap_add")),
+        cap_drop=_capabilities(text.all("cap_drop")),
         init=text.flag("init"),
         stop_signal=text("stop_signal"),
         stop_grace_seconds=10.0 if grace is None else float(cast("int", grace.value)) / _NANOSECONDS,
@@ -102,6 +101,15 @@ class _Reader:
     def entries(self, key: str) -> list[tuple[str, Node]]:
         node = self.service.at(key)
         return list(node.items.items()) if node is not None else []
+
+
+def _capabilities(words: tuple[str, ...]) -> tuple[str, ...]:
+    """As the kernel names them, so that `net_admin` and `CAP_NET_ADMIN` make no difference."""
+    if not words:
+        return ()
+    from composer.composefile.security import capability_name
+
+    return tuple(dict.fromkeys(capability_name(word) for word in words))
 
 
 def _words(node: Node | None) -> tuple[str, ...] | None:
@@ -208,6 +216,8 @@ def _canonical_service(service: Node) -> dict[str, Any]:
 
 def _canonical_value(key: str, node: Node) -> Any:
     match key:
+        case "cpus":
+            return int(number) if (number := cast("float", node.value)) == int(number) else number
         case "mem_limit" | "shm_size":
             return node.text if node.value else None
         case "stop_grace_period":
@@ -233,10 +243,17 @@ def _canonical_dependency(entry: Node) -> dict[str, Any]:
 
 
 def _canonical_mount(item: Node) -> dict[str, Any]:
-    done = {key: value for key, node in item.items.items() if (value := plain(node)) or isinstance(value, dict)}
+    done = _without_empty(plain(item))
+    for kind in ("bind", "tmpfs", "volume"):
+        if kind in done:
+            done[kind] = _without_empty(done[kind])
     if "size" in done.get("tmpfs", {}):
         done["tmpfs"]["size"] = str(done["tmpfs"]["size"])
     return done
+
+
+def _without_empty(entries: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entries.items() if value or isinstance(value, dict)}
 
 
 def plain(node: Node) -> Any:

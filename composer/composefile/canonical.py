@@ -1,6 +1,7 @@
 """Short forms to long ones, one rule per attribute: after this pass each attribute has one form only.
 
-Runs on each document before merging, on values that passed `checks`.
+Runs on each document before merging, on values that passed `checks`. Rules that few stacks need import their
+vocabulary when they are used: start-up time is a feature.
 """
 
 from __future__ import annotations
@@ -8,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from composer.composefile.mounts import Base, absolute, check_tmpfs, mount
-from composer.composefile.security import capability, security_option, stop_signal
-from composer.composefile.shellwords import split_words
+from composer.composefile.hostpaths import Base, absolute
 from composer.composefile.tree import Findings, Node, Path, shown
 
 Rule = Callable[[Node, Path, Base, Findings], Node | None]
@@ -42,6 +41,8 @@ def _service(service: Node, path: Path, base: Base, findings: Findings) -> Node:
 def _words(node: Node, path: Path, _base: Base, findings: Findings) -> Node | None:
     if not isinstance(node.value, str):
         return node
+    from composer.composefile.shellwords import split_words
+
     try:
         words, rest = split_words(node.value)
     except ValueError as error:
@@ -75,8 +76,8 @@ def _check_key(key: str, item: Node, path: Path, findings: Findings) -> None:
     mark = item.key or item.mark
     if not key:
         findings.complain("no name before `=`", mark, path)
-    elif key != key.rstrip():
-        findings.complain(f"white space before `=`: {shown(key)!r}", mark, path)
+    elif key != key.rstrip() and "environment" in path:
+        findings.complain(f"white space at the end of the variable's name: {shown(key)!r}", mark, path)
     elif "\0" in key or "\0" in item.text:
         findings.complain("a NUL cannot stand in a name or value", mark, path)
 
@@ -116,11 +117,15 @@ def _dependencies(node: Node, _path: Path, _base: Base, _findings: Findings) -> 
 
 
 def _mounts(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    from composer.composefile.mounts import mount
+
     done = (mount(item, (*path, index), base, findings) for index, item in enumerate(node.elements))
     return node.with_value([item for item in done if item is not None])
 
 
 def _tmpfs(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    from composer.composefile.mounts import check_tmpfs
+
     listed = _listed(node, path, base, findings)
     done = (check_tmpfs(item, (*path, index), findings) for index, item in enumerate(listed.elements))
     return node.with_value([item for item in done if item is not None])
@@ -178,23 +183,32 @@ def _pull_policy(node: Node, _path: Path, _base: Base, _findings: Findings) -> N
     return node.with_value("missing") if node.value == "if_not_present" else node
 
 
-def _each(check: Callable[[Node, Path, Findings], bool]) -> Rule:
-    def rule(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
-        return node.with_value([
-            item for index, item in enumerate(node.elements) if check(item, (*path, index), findings)
-        ])  # fmt: skip
+def _each(node: Node, path: Path, check: Callable[[Node, Path, Findings], bool], findings: Findings) -> Node:
+    return node.with_value([item for index, item in enumerate(node.elements) if check(item, (*path, index), findings)])
 
-    return rule
+
+def _capabilities(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    from composer.composefile.security import capability
+
+    return _each(node, path, capability, findings)
+
+
+def _security_options(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    from composer.composefile.security import security_option
+
+    return _each(node, path, security_option, findings)
 
 
 def _signal(node: Node, path: Path, _base: Base, findings: Findings) -> Node | None:
+    from composer.composefile.security import stop_signal
+
     return node if stop_signal(node, path, findings) else None
 
 
 _RULES: Final[Mapping[str, Rule]] = {
     "annotations": _labelled,
-    "cap_add": _each(capability),
-    "cap_drop": _each(capability),
+    "cap_add": _capabilities,
+    "cap_drop": _capabilities,
     "command": _words,
     "depends_on": _dependencies,
     "entrypoint": _words,
@@ -203,7 +217,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "extra_hosts": _extra_hosts,
     "labels": _labelled,
     "pull_policy": _pull_policy,
-    "security_opt": _each(security_option),
+    "security_opt": _security_options,
     "stop_signal": _signal,
     "sysctls": _labelled,
     "tmpfs": _tmpfs,

@@ -110,8 +110,6 @@ class _Checker:
 
     def _named(self, key: str, child: Node, path: Path, parent: str) -> Node | None:
         if parent == "services":
-            if key.startswith("x-") and not isinstance(child.value, dict):
-                return None
             if not key or not _NAME_CHARACTERS.issuperset(key):
                 message = f"{shown(key)!r} cannot be a service's name"
                 hint = "a name has letters a-z, A-Z, digits, dots, dashes and underscores"

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from composer.composefile.checks import did_you_mean
 from composer.composefile.environment import Reader
-from composer.composefile.mounts import Base, absolute
-from composer.composefile.security import split_security_option
+from composer.composefile.hostpaths import Base, absolute
 from composer.composefile.tree import Findings, Mark, Node, Path, shown
 
 _NAME_START = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
@@ -19,8 +18,8 @@ def check_services(services: Mapping[str, Node], disabled: Mapping[str, Node], f
     """Complains about whatever does not fit together in the enabled `services`."""
     for name, service in services.items():
         path = ("services", name)
-        _check_network(service, path, findings)
-        if not findings.touches((*path, "image")) and service.at("image") is None and not findings.touches(path):
+        image = service.at("image")
+        if (image is None or not image.text) and not findings.touches(path):
             findings.complain("needs an `image`", service.key or service.mark, path)
         _check_dependencies(name, service, services, disabled, findings)
         _check_count(service, path, findings)
@@ -44,7 +43,11 @@ def load_seccomp(services: Mapping[str, Node], base: Base, read: Reader, finding
     texts: dict[str, str] = {}
     for name, service in services.items():
         options = service.at("security_opt")
-        for index, option in enumerate(options.elements if options else ()):
+        if options is None:
+            continue
+        from composer.composefile.security import split_security_option
+
+        for index, option in enumerate(options.elements):
             kind, value = split_security_option(option.text)
             if kind == "seccomp" and value not in {"unconfined", "builtin"} and value not in texts:
                 path = ("services", name, "security_opt", index)
@@ -90,7 +93,7 @@ def _check_dependencies(
         if other in services:
             continue
         required = entry.at("required")
-        if required is not None and required.value is False:
+        if other in disabled and required is not None and required.value is False:
             continue
         if other in disabled:
             profiles = disabled[other].at("profiles")
@@ -117,15 +120,15 @@ def _check_count(service: Node, path: Path, findings: Findings) -> None:
 
 def _check_names(service: Node, path: Path, findings: Findings) -> None:
     name = service.at("container_name")
-    if name is not None and name.text and not _is_name(name.text):
+    if name is not None and not _is_name(name.text):
         hint = "two or more letters, digits, dots, dashes, underscores; a letter or digit first"
         findings.complain(
             f"{shown(name.text)!r} cannot be a container's name", name.mark, (*path, "container_name"), hint
         )
     profiles = service.at("profiles")
     for index, profile in enumerate(profiles.elements if profiles else ()):
-        if not _is_name(profile.text):
-            hint = "two or more letters, digits, dots, dashes, underscores; a letter or digit first"
+        if profile.text[:1] not in _NAME_START or not _NAME_REST.issuperset(profile.text):
+            hint = "letters, digits, dots, dashes, underscores; a letter or digit first"
             here = (*path, "profiles", index)
             findings.complain(f"{shown(profile.text)!r} cannot be a profile's name", profile.mark, here, hint)
     hostname = service.at("hostname")

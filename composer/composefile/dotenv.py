@@ -35,7 +35,7 @@ def parse_dotenv(text: str, lookup: Lookup, earlier: dict[str, str] | None = Non
         value = lookup(name)
         return known.get(name) if value is None else value
 
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    text = text.removeprefix("\ufeff")
     at = 0
     while True:
         at = _statement(text, at)

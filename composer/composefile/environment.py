@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from posixpath import relpath
 
-from composer.composefile.dotenv import BadLine, parse_dotenv, parse_raw
+from composer.composefile.hostpaths import display_path
 from composer.composefile.tree import Findings, Mark, Node, Path, Source, shown
 
 Reader = Callable[[str], str]
@@ -29,6 +28,9 @@ def resolved(service: Node, path: Path, known: Mapping[str, str], read: Reader, 
     for index, file in enumerate(files.elements if files else ()):
         values = _file_values(file, (*path, "env_file", index), from_files, own, known, read, cwd, findings)
         from_files.update({key: Node(value, file.mark) for key, value in values.items()})
+    for key, node in {**from_files, **own}.items():
+        if "\0" in node.text:
+            findings.complain("a variable's value cannot contain a NUL", node.mark, (*path, "environment", key))
     entries = {key: node for key, node in service.items.items() if key != "env_file"}
     origin = written or files or service
     entries["environment"] = Node({**from_files, **own}, origin.mark, origin.key)
@@ -45,6 +47,8 @@ def _file_values(
     cwd: str,
     findings: Findings,
 ) -> dict[str, str]:
+    from composer.composefile.dotenv import BadLine, parse_dotenv, parse_raw
+
     def lookup(name: str) -> str | None:
         if name in known:
             return known[name]
@@ -74,8 +78,3 @@ def _file_values(
         mark = Mark(Source(name, tuple(text.split("\n"))), error.line, 1)
         findings.complain(error.message, mark, path)
         return {}
-
-
-def display_path(path: str, cwd: str) -> str:
-    """The path as the user would write it: relative if it is below the current directory."""
-    return relpath(path, cwd) if cwd and path.startswith(cwd.rstrip("/") + "/") else path

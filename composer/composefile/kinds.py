@@ -32,9 +32,9 @@ def _any_scalar(value: Scalar) -> Scalar:
     return value
 
 
-def _text_or_number(value: Scalar) -> Scalar:
-    if isinstance(value, (Date, bool)) or value is None:
-        raise _mistyped("a string or a number", value)
+def _text_or_whole(value: Scalar) -> Scalar:
+    if isinstance(value, (Date, bool, float)) or value is None:
+        raise _mistyped("a string or a whole number", value)
     return go_text(value)
 
 
@@ -142,7 +142,7 @@ def _octal(value: Scalar) -> Scalar:
 KINDS: Mapping[str, Callable[[Scalar], Scalar]] = {
     "text": _text,
     "scalar": _any_scalar,
-    "text or number": _text_or_number,
+    "text or whole": _text_or_whole,
     "bool": _bool,
     "real bool": _real_bool,
     "int": _whole,
@@ -158,7 +158,7 @@ KINDS: Mapping[str, Callable[[Scalar], Scalar]] = {
 NAMES: Mapping[str, str] = {
     "text": "a string",
     "scalar": "a string or a number",
-    "text or number": "a string or a number",
+    "text or whole": "a string or a whole number",
     "bool": "true or false",
     "real bool": "true or false",
     "int": "a whole number",

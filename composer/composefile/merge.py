@@ -87,11 +87,11 @@ def _merge(left: Node, right: Node, path: Path, pattern: str, findings: Findings
         return left.with_value(entries)
     if isinstance(left.value, list) and isinstance(right.value, list):
         return Node(_unique([*left.value, *right.value], pattern), right.mark, right.key)
-    if isinstance(left.value, (dict, list)) or isinstance(right.value, (dict, list)):
+    if _form(left) != _form(right) and not any(str(key).startswith("x-") for key in path):
         hint = f"it is {_form(left)} in {left.mark.source.name}:{left.mark.line}; `!override` replaces it"
         findings.complain(f"{_form(right)} cannot override {_form(left)}", right.mark, path, hint)
         return left
-    return right
+    return _settled(right, pattern)
 
 
 def _settled(node: Node, pattern: str) -> Node:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from posixpath import isabs, join, normpath
-from typing import Final, NamedTuple
+from posixpath import isabs
+from typing import Final
 
+from composer.composefile.hostpaths import Base, absolute, clean
 from composer.composefile.tree import Findings, Mark, Node, Path, shown
 
 _PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
@@ -19,30 +20,10 @@ _TMPFS_VALUES = frozenset({"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks
 _BELONGS: Final[Mapping[str, str]] = {"bind": "bind", "tmpfs": "tmpfs", "volume": "volume"}
 
 
-class Base(NamedTuple):
-    """What relative paths start from: the project directory and the user's home, absolute."""
-
-    directory: str
-    home: str
-
-
 def mount(node: Node, path: Path, base: Base, findings: Findings) -> Node | None:
     """One item of `volumes:` in its long form with absolute, clean paths; None if it is refused."""
     long = _from_short(node, node.value, path, findings) if isinstance(node.value, str) else node
     return _finished(long, path, base, findings) if long is not None else None
-
-
-def absolute(text: str, base: Base) -> str:
-    """A host path, `~` expanded, relative ones from the project directory."""
-    if text == "~" or text.startswith("~/"):
-        text = base.home + text[1:]
-    return clean(text if isabs(text) else join(base.directory, text))
-
-
-def clean(path: str) -> str:
-    """Without `.`, `..`, doubled and trailing slashes; absolute stays absolute."""
-    path = normpath(path)
-    return path[1:] if path.startswith("//") else path
 
 
 def check_tmpfs(node: Node, path: Path, findings: Findings) -> Node | None:

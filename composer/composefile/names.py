@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from posixpath import basename
 
 from composer.composefile.interpolate import BadTemplate, expand
-from composer.composefile.tree import Node, shown
+from composer.composefile.tree import Findings, Node, shown
 from composer.errors import UsageError
 
 _FIRST = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _ALLOWED = _FIRST | frozenset("_-")
+_HINT = "lower-case letters, digits, dashes and underscores; a letter or digit first"
 
 
 def check_project_name(name: str, origin: str) -> str:
@@ -19,7 +20,7 @@ def check_project_name(name: str, origin: str) -> str:
         return name
     raise UsageError(
         f"{origin}: {shown(name)!r} cannot be a project's name",
-        hint="lower-case letters, digits, dashes and underscores; a letter or digit first",
+        hint=_HINT,
     )
 
 
@@ -28,7 +29,7 @@ def normalise(text: str) -> str:
     return "".join(char for char in text.lower() if char in _ALLOWED).lstrip("_-")
 
 
-def name_from_file(documents: Iterable[Node], environment: Mapping[str, str]) -> str | None:
+def name_from_file(documents: Iterable[Node], environment: Mapping[str, str], findings: Findings) -> str | None:
     """The top-level `name:` of the last document that has one, interpolated and normalised; None without one."""
     name: str | None = None
     for document in documents:
@@ -36,9 +37,12 @@ def name_from_file(documents: Iterable[Node], environment: Mapping[str, str]) ->
         if node is None or not isinstance(node.value, str):
             continue
         try:
-            name = normalise(expand(node.value, environment.get)) or name
+            written = expand(node.value, environment.get)
         except BadTemplate:  # complained about when the document is interpolated
             continue
+        if written and not normalise(written):
+            findings.complain(f"{shown(written)!r} cannot be a project's name", node.mark, ("name",), _HINT)
+        name = normalise(written) or name
     return name
 
 

@@ -11,9 +11,9 @@ from composer.composefile.canonical import canonical
 from composer.composefile.checks import check_nulls, checked, did_you_mean
 from composer.composefile.consistency import check_services, load_seccomp, read_or_complain
 from composer.composefile.environment import Reader, resolved
+from composer.composefile.hostpaths import Base, absolute
 from composer.composefile.interpolate import interpolated
 from composer.composefile.merge import merged
-from composer.composefile.mounts import Base, absolute
 from composer.composefile.names import name_from_file, name_of_directory
 from composer.composefile.tree import Findings, Mark, Node, Source
 from composer.composefile.yaml import parse_yaml
@@ -89,12 +89,14 @@ def load_project(sources: Sources, read: Reader, *, with_services: tuple[str, ..
     findings.warnings.extend(sources.warnings)
     documents = [node for file in sources.files for node in parse_yaml(file.text, file.name, findings)]
     unreadable = bool(findings.complaints)
-    documents = [node for node in documents if node.value is not None]
+    documents = [node for node in documents if node.value is not None and node.value != {}]
     if not documents and not unreadable:
         findings.complain("the stack file is empty", Mark(Source(sources.files[0].name), 1, 1), ())
         findings.raise_if_any()
     name = (
-        sources.project_name or name_from_file(documents, sources.environment) or name_of_directory(sources.directory)
+        sources.project_name
+        or name_from_file(documents, sources.environment, findings)
+        or name_of_directory(sources.directory)
     )
     environment = {**sources.environment, "COMPOSE_PROJECT_NAME": name}
     base = Base(sources.directory, sources.home)

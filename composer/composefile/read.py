@@ -7,8 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from composer.composefile.dotenv import BadLine, parse_dotenv
-from composer.composefile.environment import display_path
+from composer.composefile.hostpaths import display_path
 from composer.composefile.names import check_project_name, name_from_file, name_of_directory, name_without_yaml
 from composer.composefile.passes import Sources, StackText, load_project
 from composer.composefile.tree import Findings, Mark, Source, shown
@@ -77,8 +76,8 @@ def find_project_name(request: StackRequest) -> str:
     for file in sources.files:
         sure, written = name_without_yaml(file.text)
         if not sure:
-            documents = parse_yaml(file.text, file.name, Findings())
-            written = name_from_file(documents, sources.environment)
+            findings = Findings()
+            written = name_from_file(parse_yaml(file.text, file.name, findings), sources.environment, findings)
         name = written or name
     return name or name_of_directory(sources.directory)
 
@@ -218,6 +217,8 @@ def _dot_env(directory: str, known: Mapping[str, str], request: StackRequest) ->
 
 
 def _variables(path: str, known: Mapping[str, str], request: StackRequest) -> dict[str, str]:
+    from composer.composefile.dotenv import BadLine, parse_dotenv
+
     name = display_path(path, request.cwd)
     findings = Findings()
     text = ""

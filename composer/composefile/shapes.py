@@ -67,7 +67,7 @@ _SERVICE: Final[Mapping[str, Shape]] = {
     "environment": _PAIRS,
     "extra_hosts": Shape(items="text", entries="*"),
     "extra_hosts.*": _TEXT_OR_TEXTS,
-    "group_add": Shape(items="text or number"),
+    "group_add": Shape(items="text or whole"),
     "hostname": _TEXT,
     "image": _TEXT,
     "init": _BOOL,
@@ -148,7 +148,7 @@ class Choice(NamedTuple):
 
 CHOICES: Final[Mapping[str, Choice]] = {
     "services.*.restart": Choice(
-        "restart policy", ("no",), ("always", "unless-stopped", "on-failure"), ("on-failure:",)
+        "restart policy", ("no", ""), ("always", "unless-stopped", "on-failure"), ("on-failure:",)
     ),
     "services.*.pull_policy": Choice(
         "pull policy",

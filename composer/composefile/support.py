@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 
 class Support(Enum):
@@ -19,13 +19,8 @@ class Support(Enum):
     NO_EFFECT = "accepted, no effect on one machine"
 
 
-class Key(NamedTuple):
-    """One line of the table: `services.*.volumes[].bind.selinux`, what we do, and why if it needs saying."""
-
-    path: str
-    support: Support
-    note: str = ""
-
+Key = tuple[str, Support, str]
+"""One line of the table: `services.*.volumes[].bind.selinux`, what we do, and why if it needs saying."""
 
 # `*` stands for a name the user chose, `[]` for an item of a list
 _SUPPORTED: Final[Mapping[str, str]] = {
@@ -165,5 +160,5 @@ def support_table() -> tuple[Key, ...]:
     for parent in parents:
         for key, support in keys_of(parent).items():
             path = f"{parent}.{key}" if parent else key
-            rows.append(Key(path, support, _NOTES.get(path, "")))
-    return tuple(sorted(rows))
+            rows.append((path, support, _NOTES.get(path, "")))
+    return tuple(sorted(rows, key=lambda row: row[0]))
