@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 from typing import NoReturn
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -107,3 +108,9 @@ def syncfs(fd: int) -> None:
     """syncfs(2): everything on the file system of `fd` is on disk."""
     if _libc.syncfs(fd):
         _refuse("syncfs", f"fd {fd}")
+
+
+def die_with_parent() -> None:
+    """This process is killed when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG)."""
+    if _libc.prctl(1, signal.SIGKILL, 0, 0, 0):
+        _refuse("prctl", "PR_SET_PDEATHSIG")

@@ -87,8 +87,13 @@ def copy_tree(source_fd: int, target_fd: int) -> None:
 
 def remove_tree(path: str) -> None:
     """Removes a directory and all in it; nothing happens if it is not there. Raises `OSError` (a mount: EXDEV)."""
+    remove_tree_at(None, path)
+
+
+def remove_tree_at(directory_fd: int | None, name: str | bytes) -> None:
+    """`remove_tree` of `name` in an open directory; links are removed, never followed."""
     try:
-        fd = os.open(path, _OPEN_DIRECTORY)
+        fd = os.open(name, _OPEN_DIRECTORY, dir_fd=directory_fd)
     except FileNotFoundError:
         return
     walker = _Walker(fd)
@@ -98,12 +103,12 @@ def remove_tree(path: str) -> None:
     try:
         while True:
             if pending[-1]:
-                name = pending[-1].pop()
+                entry = pending[-1].pop()
                 try:
-                    os.unlink(name, dir_fd=walker.fd)
+                    os.unlink(entry, dir_fd=walker.fd)
                 except IsADirectoryError:
-                    walker.down(name)
-                    names.append(name)
+                    walker.down(entry)
+                    names.append(entry)
                     pending.append(os.listdir(walker.fd))
                 except FileNotFoundError:
                     continue
@@ -116,7 +121,7 @@ def remove_tree(path: str) -> None:
     finally:
         walker.close()
     with suppress(FileNotFoundError):
-        os.rmdir(path)
+        os.rmdir(name, dir_fd=directory_fd)
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from composer.errors import ImageRefused
+from composer.image.layout import as_object, as_strings, as_text, is_digest, parse_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -19,6 +23,7 @@ class ImageConfig:
     image_id: str
     manifest_digest: str
     chain_ids: tuple[str, ...]
+    diff_ids: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
@@ -34,3 +39,51 @@ class ImageConfig:
     created: str = ""
     author: str = ""
     variant: str = ""
+
+
+def chain_ids(diff_ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Each layer's name together with all below it (OCI image-spec, "Layer ChainID"), hex without `sha256:`."""
+    chain: list[str] = []
+    for diff_id in diff_ids:
+        if chain:
+            chain.append(hashlib.sha256(f"sha256:{chain[-1]} {diff_id}".encode()).hexdigest())
+        else:
+            chain.append(diff_id.removeprefix("sha256:"))
+    return tuple(chain)
+
+
+def parse_config(raw: bytes, *, reference: str, manifest_digest: str) -> ImageConfig:
+    """An image's config from its bytes. Raises `ImageRefused` for what is malformed."""
+    top = as_object(parse_json(raw, "the image config"), "the image config")
+    rootfs = as_object(top.get("rootfs"), "rootfs")
+    diff_ids = as_strings(rootfs.get("diff_ids"), "rootfs.diff_ids")
+    if rootfs.get("type", "layers") != "layers" or not all(map(is_digest, diff_ids)):
+        raise ImageRefused("the image config's rootfs.diff_ids are not digests of layers")
+    config = as_object(top.get("config"), "config")
+    environment = as_strings(config.get("Env"), "config.Env")
+    labels = as_object(config.get("Labels"), "config.Labels")
+    for text in (*environment, *as_strings(config.get("Entrypoint"), "config.Entrypoint")):
+        if "\0" in text:
+            raise ImageRefused("the image config has a NUL in Env or Entrypoint")
+    return ImageConfig(
+        reference=reference,
+        image_id=f"sha256:{hashlib.sha256(raw).hexdigest()}",
+        manifest_digest=manifest_digest,
+        chain_ids=chain_ids(diff_ids),
+        diff_ids=diff_ids,
+        entrypoint=as_strings(config.get("Entrypoint"), "config.Entrypoint"),
+        cmd=as_strings(config.get("Cmd"), "config.Cmd"),
+        env=tuple(entry for entry in environment if entry.find("=") > 0),
+        user=as_text(config.get("User"), "config.User"),
+        working_dir=as_text(config.get("WorkingDir"), "config.WorkingDir"),
+        volumes=tuple(as_object(config.get("Volumes"), "config.Volumes")),
+        exposed_ports=tuple(as_object(config.get("ExposedPorts"), "config.ExposedPorts")),
+        stop_signal=as_text(config.get("StopSignal"), "config.StopSignal"),
+        labels={key: as_text(value, f"config.Labels.{key}") for key, value in labels.items()},
+        healthcheck=as_object(config.get("Healthcheck"), "config.Healthcheck"),
+        architecture=as_text(top.get("architecture"), "architecture"),
+        os=as_text(top.get("os"), "os"),
+        created=as_text(top.get("created"), "created"),
+        author=as_text(top.get("author"), "author"),
+        variant=as_text(top.get("variant"), "variant"),
+    )

@@ -1,0 +1,195 @@
+"""`image import`: a directory or a tar archive becomes an image of one layer, as `docker import` makes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import stat
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from composer.errors import JockerError, UsageError
+from composer.image.config import ImageConfig
+from composer.image.decompress import LayerStream
+from composer.image.reference import normalise
+from composer.image.store import LayerSource, Store
+
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
+
+
+def import_rootfs(
+    store: Store,
+    source: str,
+    name: str,
+    changes: Sequence[str] = (),
+    *,
+    architecture: str,
+    message: str = "",
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> ImageConfig:
+    """Makes image `name` of a directory or an archive (plain, gzip, zstd). `changes` are Dockerfile instructions.
+
+    Raises `UsageError` (a change that is none, a name that is none), `JockerError` (no such file), `ImageRefused`.
+    """
+    reference = normalise(name)
+    settings = _settings(changes)
+    with store.adding() as temporary:
+        path = _pack(source, f"{temporary}/layer.tar", on_progress) if os.path.isdir(source) else source
+        try:
+            with open(path, "rb", buffering=0) as file:
+                magic = file.read(2)
+                file.seek(0)
+                blob_digest, diff_id = LayerStream(file, 1 << 44).finish()
+                size = os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise JockerError(f"{source}: {error.strerror}", hint="give a directory or a tar archive") from error
+        created = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        config = {
+            "created": created,
+            "architecture": architecture,
+            "os": "linux",
+            "config": settings,
+            "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+            "history": [{"created": created, "comment": message or f"imported from {os.path.basename(source)}"}],
+        }
+        config_raw = json.dumps(config, separators=(",", ":")).encode()
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": f"sha256:{hashlib.sha256(config_raw).hexdigest()}",
+                "size": len(config_raw),
+            },
+            "layers": [
+                {"mediaType": _LAYER + ("+gzip" if magic == b"\x1f\x8b" else ""), "digest": blob_digest, "size": size}
+            ],
+        }
+        manifest_raw = json.dumps(manifest, separators=(",", ":")).encode()
+        return store.add(
+            [reference], manifest_raw, config_raw, [LayerSource(path)], temporary=temporary, on_progress=on_progress
+        )
+
+
+def _pack(directory: str, target: str, on_progress: Callable[[str], None]) -> str:
+    """A tar of the directory: sorted, numeric owners, nothing followed. Sockets have no form in tar: left out."""
+    import tarfile
+
+    on_progress(f"packing {directory}")
+    with tarfile.open(target, "x", format=tarfile.PAX_FORMAT) as archive:
+        linked: dict[tuple[int, int], str] = {}
+        pending = [""]
+        while pending:
+            name = pending.pop()
+            path = os.path.join(directory, name) if name else directory
+            found = os.lstat(path)
+            if stat.S_ISSOCK(found.st_mode):
+                continue
+            archive.inodes = {}  # type: ignore[attr-defined]  # we keep our own: names must be relative to the root
+            info = archive.gettarinfo(path, name or ".")
+            info.uname = info.gname = ""
+            if info.isreg() and found.st_nlink > 1:
+                first = linked.setdefault((found.st_dev, found.st_ino), name)
+                if first != name:
+                    info.type, info.linkname, info.size = tarfile.LNKTYPE, first, 0
+            if not info.issym():
+                info.pax_headers = _xattrs(path)
+            if info.isreg():
+                with open(path, "rb") as file:
+                    archive.addfile(info, file)
+            else:
+                archive.addfile(info)
+            if info.isdir():
+                pending.extend(sorted((os.path.join(name, child) for child in os.listdir(path)), reverse=True))
+    return target
+
+
+def _xattrs(path: str) -> dict[str, str]:
+    found = {}
+    for key in os.listxattr(path, follow_symlinks=False):
+        value = os.getxattr(path, key, follow_symlinks=False)
+        found[f"SCHILY.xattr.{key}"] = value.decode("utf-8", "surrogateescape")
+    return found
+
+
+def _settings(changes: Sequence[str]) -> dict[str, Any]:
+    """The `config` object that Dockerfile instructions amount to."""
+    settings: dict[str, Any] = {}
+    for change in changes:
+        word, _, rest = change.strip().partition(" ")
+        rest = rest.strip()
+        instruction = _INSTRUCTIONS.get(word.upper())
+        if instruction is None or not rest:
+            raise UsageError(
+                f"--change {change!r} cannot be carried out", hint=f"known are: {', '.join(sorted(_INSTRUCTIONS))}"
+            )
+        instruction(settings, rest)
+    return settings
+
+
+def _command(key: str) -> Callable[[dict[str, Any], str], None]:
+    def apply(settings: dict[str, Any], rest: str) -> None:
+        try:
+            parsed = json.loads(rest) if rest.startswith("[") else None
+        except ValueError:
+            parsed = None
+        is_list = isinstance(parsed, list) and all(isinstance(item, str) for item in parsed)
+        settings[key] = parsed if is_list else ["/bin/sh", "-c", rest]
+
+    return apply
+
+
+def _pairs(rest: str) -> list[tuple[str, str]]:
+    words = _words(rest)
+    if words and "=" not in words[0]:
+        first, _, value = rest.partition(" ")
+        return [(first, value.strip())]
+    return [(word.partition("=")[0], word.partition("=")[2]) for word in words]
+
+
+def _words(rest: str) -> list[str]:
+    try:
+        return shlex.split(rest)
+    except ValueError as error:
+        raise UsageError(f"--change: {rest!r}: {error}") from None
+
+
+def _env(settings: dict[str, Any], rest: str) -> None:
+    settings.setdefault("Env", []).extend(f"{name}={value}" for name, value in _pairs(rest))
+
+
+def _label(settings: dict[str, Any], rest: str) -> None:
+    settings.setdefault("Labels", {}).update(_pairs(rest))
+
+
+def _expose(settings: dict[str, Any], rest: str) -> None:
+    for port in rest.split():
+        settings.setdefault("ExposedPorts", {})[port if "/" in port else f"{port}/tcp"] = {}
+
+
+def _volume(settings: dict[str, Any], rest: str) -> None:
+    paths = json.loads(rest) if rest.startswith("[") else rest.split()
+    settings.setdefault("Volumes", {}).update({str(path): {} for path in paths})
+
+
+def _text(key: str) -> Callable[[dict[str, Any], str], None]:
+    def apply(settings: dict[str, Any], rest: str) -> None:
+        settings[key] = rest
+
+    return apply
+
+
+_INSTRUCTIONS: dict[str, Callable[[dict[str, Any], str], None]] = {
+    "CMD": _command("Cmd"),
+    "ENTRYPOINT": _command("Entrypoint"),
+    "ENV": _env,
+    "EXPOSE": _expose,
+    "LABEL": _label,
+    "USER": _text("User"),
+    "VOLUME": _volume,
+    "WORKDIR": _text("WorkingDir"),
+    "STOPSIGNAL": _text("StopSignal"),
+}
