@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from composer.composefile.checks import did_you_mean
 from composer.composefile.environment import Reader
-from composer.composefile.hostpaths import Base, absolute
+from composer.composefile.hostpaths import Base, absolute, display_path
 from composer.composefile.tree import Findings, Mark, Node, Path, shown
 
 _NAME_START = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
@@ -21,6 +21,7 @@ def check_services(services: Mapping[str, Node], disabled: Mapping[str, Node], f
         image = service.at("image")
         if (image is None or not image.text) and not findings.touches(path):
             findings.complain("needs an `image`", service.key or service.mark, path)
+        _check_network(service, path, findings)
         _check_dependencies(name, service, services, disabled, findings)
         _check_count(service, path, findings)
         _check_names(service, path, findings)
@@ -38,7 +39,9 @@ def replicas_of(service: Node) -> int:
     return 1
 
 
-def load_seccomp(services: Mapping[str, Node], base: Base, read: Reader, findings: Findings) -> dict[str, str]:
+def load_seccomp(
+    services: Mapping[str, Node], base: Base, read: Reader, cwd: str, findings: Findings
+) -> dict[str, str]:
     """The text of each `seccomp=FILE`, by the path as written. A file that cannot be read is complained about."""
     texts: dict[str, str] = {}
     for name, service in services.items():
@@ -51,21 +54,25 @@ def load_seccomp(services: Mapping[str, Node], base: Base, read: Reader, finding
             kind, value = split_security_option(option.text)
             if kind == "seccomp" and value not in {"unconfined", "builtin"} and value not in texts:
                 path = ("services", name, "security_opt", index)
-                text = read_or_complain(absolute(value, base), option.mark, path, read, findings, "seccomp profile")
+                text = read_or_complain(
+                    absolute(value, base), "seccomp profile", option.mark, path, read, cwd, findings
+                )
                 if text is not None:
                     texts[value] = text
     return texts
 
 
-def read_or_complain(file: str, mark: Mark, path: Path, read: Reader, findings: Findings, what: str) -> str | None:
-    """The file's text, or None after a complaint."""
+def read_or_complain(
+    file: str, what: str, mark: Mark, path: Path, read: Reader, cwd: str, findings: Findings
+) -> str | None:
+    """The file's text, or None after a complaint that calls it `what`."""
     try:
         return read(file)
     except FileNotFoundError:
-        findings.complain(f"the {what} {shown(file)} does not exist", mark, path)
+        findings.complain(f"the {what} {shown(display_path(file, cwd))} does not exist", mark, path)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        findings.complain(f"the {what} {shown(file)} cannot be read: {why}", mark, path)
+        findings.complain(f"the {what} {shown(display_path(file, cwd))} cannot be read: {why}", mark, path)
     return None
 
 

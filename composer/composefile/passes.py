@@ -116,13 +116,13 @@ def _assembled(
     everything = tree.at("services")
     enabled, disabled = _by_profile(everything.items if everything else {}, sources.profiles, with_services, findings)
     check_services(enabled, disabled, findings)
-    seccomp = load_seccomp(enabled, base, read, findings)
+    seccomp = load_seccomp(enabled, base, read, sources.cwd, findings)
     enabled = {
         key: resolved(node, ("services", key), environment, read, sources.cwd, findings)
         for key, node in enabled.items()
     }
     defaults = tree.at("x-jocker")
-    templates = _templates({**enabled, **disabled}, defaults, base, read, findings)
+    templates = _templates(enabled, defaults, base, read, sources.cwd, findings)
     findings.raise_if_any()
 
     def bound(services: Mapping[str, Node]) -> dict[str, Service]:
@@ -166,7 +166,7 @@ def _by_profile(
 
 
 def _templates(
-    services: Mapping[str, Node], defaults: Node | None, base: Base, read: Reader, findings: Findings
+    services: Mapping[str, Node], defaults: Node | None, base: Base, read: Reader, cwd: str, findings: Findings
 ) -> dict[str, str]:
     """The absolute path of each service's bundle template; one that cannot be read is complained about."""
     found: dict[str, str] = {}
@@ -178,6 +178,6 @@ def _templates(
             continue
         path = ("services", name, "x-jocker", "template") if own else ("x-jocker", "template")
         file = absolute(node.text, base)
-        if read_or_complain(file, node.mark, path, read, findings, "template") is not None:
+        if read_or_complain(file, "template", node.mark, path, read, cwd, findings) is not None:
             found[name] = file
     return found

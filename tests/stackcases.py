@@ -1,0 +1,73 @@
+"""Cases of stack files as data, and the way a pure test loads one: files are a mapping, nothing touches the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from composer.composefile.names import check_project_name
+from composer.composefile.passes import Sources, StackText, load_project
+from composer.errors import StackFileError
+from composer.model.service import Project
+
+CASES = Path(__file__).parent / "cases" / "composefile"
+ROOT = "/stack"
+ENVIRONMENT = {"SET": "val", "EMPTY": "", "N": "5"}
+
+
+def read_cases(name: str) -> list[Any]:
+    """The cases of one file, a list."""
+    cases = YAML(typ="safe").load((CASES / name).read_text(encoding="utf-8"))
+    assert isinstance(cases, list)
+    return cases
+
+
+def stack_cases() -> list[dict[str, Any]]:
+    """Every case of a whole stack: `name`, `files`, and what must come out."""
+    return [case for file in sorted(CASES.glob("stack_*.yml")) for case in read_cases(file.name)]
+
+
+def files_of(case: Mapping[str, Any]) -> dict[str, str]:
+    """The files by name; `service` is short for one jocker.yml with one service `a` that has an image and a network."""
+    if "service" in case:
+        body = "".join(f"    {line}\n" for line in case["service"].splitlines())
+        return {"jocker.yml": f"services:\n  a:\n    image: x\n    network_mode: none\n{body}", **case.get("files", {})}
+    return dict(case["files"])
+
+
+def load(case: Mapping[str, Any]) -> Project:
+    """The project of a case, loaded without a disk: all files whose name ends with .yml are stack files, in order."""
+    files = files_of(case)
+
+    def read(path: str) -> str:
+        try:
+            return files[path.removeprefix(f"{ROOT}/")]
+        except KeyError:
+            raise FileNotFoundError(2, "No such file or directory", path) from None
+
+    name = case.get("project")
+    return load_project(
+        Sources(
+            files=tuple(StackText(n, f"{ROOT}/{n}", text) for n, text in files.items() if n.endswith(".yml")),
+            environment={**ENVIRONMENT, **case.get("environment", {})},
+            directory=ROOT,
+            cwd=ROOT,
+            home="/home/me",
+            project_name=check_project_name(name, "-p") if name else None,
+            profiles=tuple(case.get("profiles", ())),
+        ),
+        read,
+        with_services=tuple(case.get("with_services", ())),
+    )
+
+
+def complaints_of(case: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the case, a line each: place, message, hint."""
+    try:
+        load(case)
+    except StackFileError as error:
+        return [f"{c.place}: {c.message}" + (f" ({c.hint})" if c.hint else "") for c in error.complaints]
+    return []
