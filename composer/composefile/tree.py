@@ -113,7 +113,7 @@ def place_of(mark: Mark, path: Path) -> Place:
     text = source.lines[mark.line - 1] if 0 < mark.line <= len(source.lines) else ""
     if len(text) > 500:  # a minified file: the caret would be off the screen anyhow
         text = ""
-    return Place(shown(source.name), mark.line, mark.column, path_text(path), shown(text), mark.width)
+    return Place(shown(source.name), mark.line, mark.column, path_text(path), shown(text.replace("\t", " ")), mark.width)
 
 
 def path_text(path: Path) -> str:
@@ -131,7 +131,7 @@ def shown(text: str) -> str:
     """The text with control and other unprintable characters escaped: it may come from a hostile file."""
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in text)
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def go_text(value: Scalar) -> str:
