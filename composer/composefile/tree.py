@@ -113,7 +113,8 @@ def place_of(mark: Mark, path: Path) -> Place:
     text = source.lines[mark.line - 1] if 0 < mark.line <= len(source.lines) else ""
     if len(text) > 500:  # a minified file: the caret would be off the screen anyhow
         text = ""
-    return Place(shown(source.name), mark.line, mark.column, path_text(path), shown(text.replace("\t", " ")), mark.width)
+    text = shown(text.replace("\t", " "))  # a tab would shift the caret below
+    return Place(shown(source.name), mark.line, mark.column, path_text(path), text, mark.width)
 
 
 def path_text(path: Path) -> str:
