@@ -101,7 +101,8 @@ set_up_venv() {
     local kind="$1" want have_stamp
     want="$("$PYTHON" -V) $ROOT $(sha256sum <"$ROOT/pyproject.toml" | cut -d' ' -f1)"
     have_stamp="$(cat "$STAMP" 2>/dev/null || true)"
-    if [ "$have_stamp" != "$want dev" ] && [ "$have_stamp" != "$want $kind" ]; then
+    [[ "$have_stamp" == *" dev" ]] && kind=dev # what is there already stays
+    if [ "$have_stamp" != "$want $kind" ]; then
         # A virtual environment of another Python or another place is of no use.
         if ! "$VENV/bin/python" -c 'import pip' 2>/dev/null || [[ "$have_stamp" != "$("$PYTHON" -V) $ROOT "* ]]; then
             say "making .venv"

@@ -15,7 +15,7 @@ Mount = dict[str, Any]
 _RECURSIVE_READ_ONLY_KERNEL = (5, 12)  # mount_setattr(2)
 
 # The default mounts that docker leaves writable in a container with a read-only root.
-_ALWAYS_WRITABLE = frozenset({"/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"})  # noqa: S108  a container's
+_ALWAYS_WRITABLE = frozenset({"/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"})
 
 _TMPFS_DEFAULTS = ("noexec", "nosuid", "nodev")
 _TMPFS_OPPOSITES = {
@@ -101,7 +101,7 @@ def _default_mounts(spec: ContainerSpec, own: Mapping[str, Mount]) -> list[Mount
         _mount("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", *read_only_system]),
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*read_only_system, "nosuid", "noexec", "nodev"]),
         _mount("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"]),
-        _mount("/dev/shm", "tmpfs", "shm", ["nosuid", "noexec", "nodev", "mode=1777", shm_size]),  # noqa: S108
+        _mount("/dev/shm", "tmpfs", "shm", ["nosuid", "noexec", "nodev", "mode=1777", shm_size]),
     ]
     if spec.read_only:
         for mount in table:

@@ -29,7 +29,7 @@ _KEPT_EMPTY = frozenset(
 
 
 def bind_service(name: str, service: Node, defaults: Node | None, template: str | None) -> Service:
-    """One service of the model. `defaults` is the stack's `x-jocker`, `template` the absolute path of the template."""
+    """One service of the model. `defaults` is the stack's `x-jocker`, `template` the text of the template."""
     path: Path = ("services", name)
     text = _Reader(service)
     grace = service.at("stop_grace_period")

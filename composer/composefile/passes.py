@@ -168,7 +168,7 @@ def _by_profile(
 def _templates(
     services: Mapping[str, Node], defaults: Node | None, base: Base, read: Reader, cwd: str, findings: Findings
 ) -> dict[str, str]:
-    """The absolute path of each service's bundle template; one that cannot be read is complained about."""
+    """The text of each service's bundle template; one that cannot be read is complained about."""
     found: dict[str, str] = {}
     shared = defaults.at("template") if defaults else None
     for name, service in services.items():
@@ -178,6 +178,7 @@ def _templates(
             continue
         path = ("services", name, "x-jocker", "template") if own else ("x-jocker", "template")
         file = absolute(node.text, base)
-        if read_or_complain(file, "template", node.mark, path, read, cwd, findings) is not None:
-            found[name] = file
+        text = read_or_complain(file, "template", node.mark, path, read, cwd, findings)
+        if text is not None:
+            found[name] = text
     return found

@@ -62,24 +62,31 @@ class Machine:
         pull(self._store, reference, tls_verify=self._tls_verify, progress=on_progress)
 
     def create_container(
-        self, container: DesiredContainer, container_id: str, *, replaces: str, volumes: Mapping[str, str]
+        self,
+        container: DesiredContainer,
+        container_id: str,
+        *,
+        replaces: str,
+        volumes: Mapping[str, str],
+        stdin_once: bool = False,
     ) -> None:
         """Record, rootfs, volumes, bundle, runtime: in this order, so that a crash leaves what can be found again.
 
-        If it fails nothing of it is left; volumes that were carried over are kept.
+        If it fails nothing of it is left; volumes that were carried over are kept. `stdin_once`: its input ends when
+        the first who attached leaves.
         """
         record = record_of(
             container, container_id=container_id, replaces=replaces, volumes=volumes, created_at=time.time()
         )
         records.write(self._paths, record)
         try:
-            self._make(container, record, shim_options={})
+            self._make(container, record, stdin_once=stdin_once)
             records.write(self._paths, {**record, "phase": "created"})
         except BaseException:
             self._discard(container_id, container.project, keep=frozenset(volumes.values()))
             raise
 
-    def _make(self, container: DesiredContainer, record: dict[str, Any], shim_options: Mapping[str, bool]) -> None:
+    def _make(self, container: DesiredContainer, record: dict[str, Any], *, stdin_once: bool = False) -> None:
         container_id = record["id"]
         root = self.lifecycle.mount_rootfs(container_id, self._layers(container))
         rootfs.check_rootfs(root)
@@ -95,7 +102,7 @@ class Machine:
             name=container.name,
             tty=container.spec.tty,
             stdin=container.spec.stdin_open,
-            **shim_options,
+            stdin_once=stdin_once,
         )
         self.lifecycle.create(shim, config)
 
@@ -199,7 +206,7 @@ class Machine:
         record = self._record(container_id)
         if not self.lifecycle.is_created(container_id):
             self.lifecycle.delete_runtime(container_id, record["project"])
-            self._make(desired_of(record), record, shim_options={})
+            self._make(desired_of(record), record)
         self.lifecycle.start(container_id, record["name"])
 
     def _start_and_watch(self, container_id: str) -> None:

@@ -57,7 +57,7 @@ class Lifecycle:
             pid = conmon.create(paths, self._runtime, shim)
             started = process.start_time(pid)
             if started is None:
-                raise ContainerError(f"{shim.name}: its first process was gone at once", transient=True)  # noqa: TRY301
+                raise ContainerError(f"{shim.name}: its first process was gone at once", transient=True)
             note = f"{pid} {started}\n".encode()
             write_atomic(f"{paths.conmon(container_id)}/process", note, sync=False)
         except BaseException:

@@ -72,7 +72,8 @@ class Service:
 
     `environment` is what `env_file` and `environment` give together, in order; a `None` value means the
     variable is removed even if the image sets it (Compose: a bare key that resolves to nothing).
-    `cpus` are CPUs, memory and shm sizes bytes, grace seconds. 0 means "not set" for limits.
+    `template` is the text of the bundle template. `cpus` are CPUs, memory and shm sizes bytes, grace seconds.
+    0 means "not set" for limits.
     """
 
     name: str

@@ -71,7 +71,7 @@ services:
 
 def full() -> Project:
     text = FULL.replace("    container_name: cc\n", "")
-    return load({"files": {"jocker.yml": text, "p.json": "{}", "t.j2": ""}})
+    return load({"files": {"jocker.yml": text, "p.json": "{}", "t.j2": "{# own #}"}})
 
 
 def test_every_attribute_reaches_the_model() -> None:
@@ -124,7 +124,7 @@ def test_every_attribute_reaches_the_model() -> None:
         extra_hosts=(("a", "1.1.1.1"),),
         replicas=2,
         pull_policy="always",
-        template="/stack/t.j2",
+        template="{# own #}",
         retry=Retry(attempts=2, wait=0.5, on=(1, 137)),
     )
 
@@ -143,8 +143,8 @@ def test_the_container_name_is_kept() -> None:
 
 def test_a_template_for_all_services() -> None:
     text = "x-jocker: {template: /t.j2}\nservices: {a: {image: x, network_mode: none}}\n"
-    project = load({"files": {"jocker.yml": text, "/t.j2": ""}})
-    assert project.services["a"].template == "/t.j2"
+    project = load({"files": {"jocker.yml": text, "/t.j2": "{# own #}"}})
+    assert project.services["a"].template == "{# own #}"
 
 
 def test_an_unset_variable_is_warned_of_once() -> None:

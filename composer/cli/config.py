@@ -1,0 +1,105 @@
+"""`jocker config`: the stack file, checked and in its canonical form."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from composer.cli import road
+from composer.cli.options import Globals, Services, one_of
+from composer.model.service import Project
+
+
+def config(
+    context: typer.Context,
+    services: Services = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only check")] = False,
+    names: Annotated[bool, typer.Option("--services", help="Service names, in dependency order")] = False,
+    images: Annotated[bool, typer.Option("--images", help="Image names")] = False,
+    profiles: Annotated[bool, typer.Option("--profiles", help="Profile names")] = False,
+    environment: Annotated[bool, typer.Option("--environment", help="The variables interpolation sees")] = False,
+    hashes: Annotated[str | None, typer.Option("--hash", help="Config hashes of services: * or a comma list")] = None,
+    support: Annotated[bool, typer.Option("--support", help="What works of the Compose Specification")] = False,
+    output: Annotated[str, typer.Option("--format", help="yaml or json")] = "yaml",
+    target: Annotated[str | None, typer.Option("--output", "-o", help="Write to a file")] = None,
+) -> None:
+    """Check the stack file and print what it means."""
+    options: Globals = context.obj
+    one_of("--format", output, ("yaml", "json"))
+    if support:
+        print(_support(), end="")
+        return
+    project = road.load(options, tuple(services or ()))
+    if quiet:
+        return
+    if names:
+        from composer.plan.order import ordered
+
+        text = _lines(ordered({name: one.depends_on for name, one in project.services.items()}))
+    elif images:
+        text = _lines(dict.fromkeys(one.image for one in project.services.values()))
+    elif profiles:
+        everyone = [*project.services.values(), *project.disabled.values()]
+        text = _lines(sorted({name for one in everyone for name in one.profiles}))
+    elif environment:
+        text = _lines(f"{name}={value}" for name, value in sorted(project.environment.items()))
+    elif hashes is not None:
+        text = _hashes(options, project, hashes)
+    else:
+        text = _whole(project, output, services)
+    if target:
+        with open(target, "w", encoding="utf-8") as file:
+            file.write(text)
+    else:
+        sys.stdout.write(text)
+
+
+def _lines(items: Any) -> str:
+    return "".join(f"{item}\n" for item in items)
+
+
+def _hashes(options: Globals, project: Project, wanted: str) -> str:
+    stack = road.desired(options.paths, project)
+    names = stack.services if wanted == "*" else wanted.split(",")
+    return _lines(f"{name} {stack.services[name].config_hash}" for name in sorted(names) if name in stack.services)
+
+
+def _whole(project: Project, output: str, services: list[str] | None) -> str:
+    tree = dict(project.canonical)
+    if services:
+        tree["services"] = {name: one for name, one in tree["services"].items() if name in services}
+    tree = _with_doubled_dollars(tree)
+    if output == "json":
+        return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    writer.allow_unicode = True
+    writer.width = 4096
+    out = StringIO()
+    writer.dump(tree, out)
+    return out.getvalue()
+
+
+def _with_doubled_dollars(value: Any) -> Any:
+    """As docker compose prints it: what comes out can go in again."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, dict):
+        return {key: _with_doubled_dollars(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_doubled_dollars(item) for item in value]
+    return value
+
+
+def _support() -> str:
+    from composer.cli.text import table
+    from composer.composefile.support import support_table
+
+    return table(("KEY", "SUPPORT", "NOTE"), [(key, str(state), note) for key, state, note in support_table()])

@@ -1,0 +1,42 @@
+"""What is said when steps failed: what is up, then each failure with the last output; the cause comes last."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from composer.cli.road import Failed
+from composer.cli.text import escape
+from composer.plan.steps import CreateContainer, StartContainer, WaitCompleted
+
+if TYPE_CHECKING:
+    from composer.execute.executor import Outcome
+    from composer.paths import Paths
+
+_LINES = 10
+
+
+def told(paths: Paths, outcome: Outcome) -> Failed:
+    """Shows the last output of the containers that failed; returns the error with the summary."""
+    for node, _ in outcome.failed:
+        if isinstance(node.step, (CreateContainer, StartContainer, WaitCompleted)):
+            _last_output(paths, node.step.subject, node.step.container_id)
+    up = sorted({node.step.subject for node in outcome.done if isinstance(node.step, StartContainer)})
+    skipped = sorted({node.step.subject for node in outcome.skipped})
+    if up:
+        print(f"started: {', '.join(up)}", file=sys.stderr)
+    if skipped:
+        print(f"not done: {', '.join(skipped)}", file=sys.stderr)
+    causes = [escape(error.message) for _, error in outcome.failed]
+    hints = [error.hint for _, error in outcome.failed if error.hint]
+    return Failed("\njocker: ".join(causes), hint=hints[0] if hints else "")
+
+
+def _last_output(paths: Paths, name: str, container_id: str) -> None:
+    from composer.host.logs import last_lines
+
+    lines = last_lines(paths.log(container_id), _LINES)
+    if lines:
+        print(f"the last output of {name}:", file=sys.stderr)
+        for line in lines:
+            print(f"  │ {escape(line.text.decode(errors='replace').rstrip())}", file=sys.stderr)

@@ -1,0 +1,100 @@
+"""Entry point: runs one command, turns errors into text and exit codes. The only place that exits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from composer.cli.text import escape
+from composer.errors import JockerError, StackFileError
+
+EXIT_INTERRUPTED = 130
+
+
+def main() -> NoReturn:
+    """`jocker`."""
+    signal.signal(signal.SIGTERM, _terminated)
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = code or 1
+    # Nothing is left to tidy that the kernel does not: taking the interpreter apart would cost 10 ms.
+    os._exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Runs `jocker ARGUMENTS` and returns the exit code. Prints errors to stderr."""
+    from typer import Abort, Exit
+    from typer._click.exceptions import ClickException
+
+    from composer.cli.app import build_app
+
+    try:
+        result = build_app(arguments)(arguments, prog_name="jocker", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except Exit as leave:
+        return int(leave.exit_code)
+    except (Abort, KeyboardInterrupt):
+        _say("jocker: interrupted")
+        return EXIT_INTERRUPTED
+    except ClickException as error:
+        _usage(error)
+        return 2
+    except JockerError as error:
+        if os.environ.get("JOCKER_DEBUG"):
+            raise
+        _say(explained(error))
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_INTERRUPTED + 11  # as a shell shows SIGPIPE
+    except Exception as error:
+        if os.environ.get("JOCKER_DEBUG"):
+            raise
+        _say(f"jocker: {type(error).__name__}: {escape(str(error))}")
+        _say("  this is a bug in jocker: JOCKER_DEBUG=1 shows where")
+        return 1
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _usage(error: object) -> None:
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        _say(context.get_usage())
+    message = getattr(error, "format_message", lambda: str(error))()
+    _say(f"jocker: {escape(message)}")
+    if context is not None:
+        _say(f"  see {context.command_path} --help")
+
+
+def explained(error: JockerError) -> str:
+    """An error as people read it: where, what, the line, how to mend it. No control characters of others."""
+    if isinstance(error, StackFileError):
+        parts = []
+        for complaint in error.complaints:
+            place = complaint.place
+            lines = [f"{escape(str(place))}: {escape(complaint.message)}"]
+            if place.text:
+                number = f"{place.line:>5}"
+                lines.append(f"{number} │ {escape(place.text)}")
+                lines.append(f"{'':5} │ {' ' * (place.column - 1)}{'^' * max(1, place.width)}")
+            if complaint.hint:
+                lines.append(f"  {escape(complaint.hint)}")
+            parts.append("\n".join(lines))
+        return "\n".join(parts)
+    text = f"jocker: {escape(error.message)}"
+    if error.place is not None:
+        text = f"{escape(str(error.place))}: {escape(error.message)}"
+    return f"{text}\n  {escape(error.hint)}" if error.hint else text
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,166 @@
+"""Views of the executor's events: live lines for a terminal, a line per change for a log, JSON Lines for a program."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from composer.cli.text import escape, is_terminal, wants_colour
+from composer.plan.steps import (
+    AnyStep,
+    CreateContainer,
+    KillContainer,
+    PullImage,
+    RemoveContainer,
+    RemoveImage,
+    RemoveStack,
+    StartContainer,
+    StopContainer,
+    WaitCompleted,
+)
+
+if TYPE_CHECKING:
+    from composer.cli.options import Globals
+    from composer.execute.events import Event
+    from composer.plan.plan import Plan
+
+_WORDS: dict[type, tuple[str, str, str]] = {
+    PullImage: ("Image", "Pulling", "Pulled"),
+    CreateContainer: ("Container", "Creating", "Created"),
+    StartContainer: ("Container", "Starting", "Started"),
+    StopContainer: ("Container", "Stopping", "Stopped"),
+    KillContainer: ("Container", "Killing", "Killed"),
+    RemoveContainer: ("Container", "Removing", "Removed"),
+    WaitCompleted: ("Container", "Waiting", "Exited"),
+    RemoveStack: ("Stack", "Removing", "Removed"),
+    RemoveImage: ("Image", "Removing", "Removed"),
+}
+
+
+class View(Protocol):
+    """Shows events; `close` leaves the terminal tidy."""
+
+    def show(self, event: Event) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def view_for(options: Globals, plan: Plan) -> View:
+    """The view that suits whoever looks."""
+    kind = options.progress
+    if kind == "auto":
+        kind = "tty" if is_terminal(sys.stderr) and options.ansi != "never" else "plain"
+    if kind == "quiet":
+        return _Quiet()
+    if kind == "json":
+        return _Json()
+    if kind == "tty":
+        return _Terminal(sys.stderr, len(plan.nodes), colour=wants_colour(ansi=options.ansi, stream=sys.stderr))
+    return _Plain()
+
+
+def line(event: Event) -> str:
+    """One line about an event: ` Container demo-web-1  Started`."""
+    kind, doing, done = _WORDS[type(event.step)]
+    word = {
+        "started": doing,
+        "progress": f"{doing} {event.detail}",
+        "retrying": f"{doing}, attempt {event.attempt}/{event.attempts}: {event.detail}",
+        "done": done + (f" ({event.detail})" if event.detail else ""),
+        "failed": f"Error {event.detail}",
+        "skipped": f"Skipped: {event.detail}",
+    }[event.kind]
+    return f" {kind} {escape(event.step.subject)}  {escape(word)}"
+
+
+def _is_quiet(step: AnyStep) -> bool:
+    """Tidying up that nobody asked about."""
+    return isinstance(step, RemoveStack)
+
+
+class _Quiet:
+    def show(self, event: Event) -> None:
+        """Says nothing: errors come as errors."""
+
+    def close(self) -> None:
+        """There is nothing to tidy."""
+
+
+class _Plain:
+    def show(self, event: Event) -> None:
+        if event.kind not in {"started", "progress"} and not _is_quiet(event.step):
+            print(line(event), file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Each line stands for itself."""
+
+
+class _Json:
+    def show(self, event: Event) -> None:
+        kind, doing, done = _WORDS[type(event.step)]
+        status = {"started": doing, "progress": doing, "retrying": doing, "done": done}.get(event.kind, "Error")
+        value: dict[str, object] = {"id": f"{kind} {event.step.subject}", "status": status, "event": event.kind}
+        if event.detail:
+            value["text"] = event.detail
+        if event.attempts:
+            value |= {"attempt": event.attempt, "attempts": event.attempts}
+        if event.seconds:
+            value["seconds"] = round(event.seconds, 3)
+        print(json.dumps(value), file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Each line stands for itself."""
+
+
+class _Terminal:
+    """What is done scrolls up; what is being done stands below it and is redrawn."""
+
+    def __init__(self, out: TextIO, total: int, *, colour: bool) -> None:
+        self._out = out
+        self._total = total
+        self._finished = 0
+        self._colour = colour
+        self._running: dict[int, Event] = {}
+        self._drawn = 0
+        self._began = time.monotonic()
+
+    def show(self, event: Event) -> None:
+        if event.kind in {"started", "progress", "retrying"}:
+            self._running[event.number] = event
+            self._redraw("")
+            return
+        self._running.pop(event.number, None)
+        self._finished += 1
+        if _is_quiet(event.step) and event.kind == "done":
+            self._redraw("")
+            return
+        mark, colour = {"done": ("✔", "32"), "failed": ("✘", "31")}.get(event.kind, ("-", "33"))
+        seconds = f"  {event.seconds:.1f}s" if event.seconds >= 0.05 else ""
+        self._redraw(f" {self._paint(mark, colour)}{line(event)}{seconds}\n")
+
+    def _paint(self, text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colour else text
+
+    def _redraw(self, finished: str) -> None:
+        columns, rows = _size(self._out)
+        below = [f" ⠿{line(event)}"[: columns - 1] for event in list(self._running.values())[: max(1, rows - 2)]]
+        up = f"\x1b[{self._drawn}A" if self._drawn else ""
+        self._out.write(f"\r{up}\x1b[J{finished}" + "".join(f"{text}\n" for text in below))
+        self._out.flush()
+        self._drawn = len(below)
+
+    def close(self) -> None:
+        self._running.clear()
+        self._redraw("")
+
+
+def _size(out: TextIO) -> tuple[int, int]:
+    import os
+
+    try:
+        size = os.get_terminal_size(out.fileno())
+    except OSError:
+        return 80, 24
+    return size.columns or 80, size.lines or 24

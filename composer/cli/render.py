@@ -1,0 +1,39 @@
+"""`jocker render`: the config.json a service's container has, or would get."""
+
+from __future__ import annotations
+
+import typer
+
+from composer.actual.observe import observe
+from composer.cli import road
+from composer.cli.options import Globals, Index
+from composer.desired.build import replica
+from composer.desired.hashing import container_id
+from composer.errors import ImageNotFound, UsageError
+
+
+def render(context: typer.Context, service: str, index: Index = 0) -> None:
+    """Print the config.json that a service's container gets, byte for byte."""
+    from composer.execute.machine import Machine
+
+    options: Globals = context.obj
+    project = road.load(options, (service,))
+    if service not in project.services:
+        raise UsageError(f"no such service: {service}", hint=f"there are: {', '.join(project.services)}")
+    paths = options.paths
+    stack = road.desired(paths, project)
+    wanted = stack.services[service]
+    if not wanted.image_present:
+        raise ImageNotFound(f"image {wanted.spec.image} is not here", hint=f"jocker image pull {wanted.spec.image}")
+    found = [
+        one
+        for one in observe(paths, project.name).containers
+        if one.service == service and not one.oneoff and index in {0, one.number}
+    ]
+    container = replica(stack, wanted, index or (found[0].number if found else 1))
+    if found and found[0].config_hash == container.config_hash:
+        new_id = found[0].id
+    else:
+        replaces = found[0].id if found else ""
+        new_id = container_id(project.name, container.name, container.config_hash, replaces)
+    print(Machine(paths).render(container, new_id), end="")

@@ -1,0 +1,149 @@
+"""The road every changing command takes: file → project → desired; machine → actual; both → plan; plan → machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer.actual.observe import observe
+from composer.actual.state import ActualStack
+from composer.cli.options import Globals
+from composer.desired.build import desire
+from composer.desired.state import DesiredStack
+from composer.errors import JockerError
+from composer.host.files import locked
+from composer.image.config import ImageConfig
+from composer.image.reference import normalise
+from composer.image.store import Store
+from composer.model.service import Project
+from composer.paths import Paths
+from composer.plan.plan import Plan
+from composer.plan.policy import Policy
+from composer.plan.reconcile import plan_up
+
+if TYPE_CHECKING:
+    from composer.execute.executor import Outcome
+
+
+class Failed(JockerError):
+    """Some steps failed; they have been told one by one, so the message is the summary."""
+
+
+class View(NamedTuple):
+    """Both sides, and the way between them."""
+
+    desired: DesiredStack
+    actual: ActualStack
+    plan: Plan
+
+
+def load(options: Globals, services: tuple[str, ...] = ()) -> Project:
+    """The project the options mean. Its warnings go to stderr."""
+    from composer.composefile.read import read_project
+
+    project = read_project(options.request(), with_services=services)
+    warn(project.warnings)
+    return project
+
+
+def images(paths: Paths, project: Project) -> dict[str, ImageConfig]:
+    """The images of the project that are here, by normalised reference."""
+    store = Store(paths)
+    found = {}
+    for reference in dict.fromkeys(normalise(service.image) for service in project.services.values()):
+        image = store.find(reference)
+        if image is not None:
+            found[reference] = image
+    return found
+
+
+def desired(paths: Paths, project: Project) -> DesiredStack:
+    """What should be there, as far as the images that are here say. Raises `StackFileError`."""
+    return desire(project, images(paths, project))
+
+
+def view(paths: Paths, project: Project, policy: Policy) -> View:
+    """What `up` would do now. Writes nothing."""
+    wanted = desired(paths, project)
+    actual = observe(paths, project.name)
+    return View(wanted, actual, plan_up(wanted, actual, policy))
+
+
+def up(options: Globals, project: Project, policy: Policy) -> View:
+    """Makes the machine as the project says; pulls first, then plans with what the images say. Raises `Failed`."""
+    from dataclasses import replace
+
+    from composer.plan.steps import PullImage
+
+    paths = options.paths
+    with stack_lock(options, project.name, "up"):
+        seen = view(paths, project, policy)
+        pulls = [node for node in seen.plan.nodes if isinstance(node.step, PullImage)]
+        if pulls:
+            pull_plan = Plan(nodes=tuple(replace(node, after=()) for node in pulls))
+            apply(options, pull_plan)
+            policy = replace(policy, pulled=frozenset(node.step.subject for node in pulls))
+            seen = view(paths, project, policy)
+        warn(seen.plan.warnings)
+        apply(options, seen.plan)
+    return seen
+
+
+def apply(options: Globals, plan: Plan) -> Outcome | None:
+    """Executes a plan and shows it. Raises `Failed`, `Interrupted`."""
+    if not plan.nodes:
+        return None
+    from composer.cli.progress import view_for
+    from composer.execute.executor import execute, raise_if_interrupted
+    from composer.execute.machine import Machine
+    from composer.host.proc import require
+    from composer.host.runtime import Runtime
+
+    paths = options.paths
+    runtime = Runtime(require(options.runtime), paths.runc) if options.runtime else None
+    display = view_for(options, plan)
+    try:
+        outcome = execute(plan, Machine(paths, runtime), on_event=display.show, workers=options.parallel)
+    finally:
+        display.close()
+    raise_if_interrupted(outcome)
+    if outcome.failed:
+        from composer.cli.failure import told
+
+        raise told(paths, outcome)
+    return outcome
+
+
+@contextmanager
+def stack_lock(options: Globals, project: str, command: str) -> Iterator[None]:
+    """Nobody else changes this stack meanwhile. The lock file goes when the stack has no containers left."""
+    paths = options.paths
+    path = paths.stack_lock(project)
+    with locked(path, timeout=options.lock_timeout, what=f"jocker {command} (stack {project})"):
+        try:
+            yield
+        finally:
+            if not observe(paths, project).containers:
+                with suppress(OSError):
+                    os.unlink(path)
+                    os.rmdir(paths.stack(project))
+                    os.rmdir(os.path.dirname(paths.stack(project)))
+
+
+def warn(lines: tuple[str, ...]) -> None:
+    """Warnings, once each, on stderr."""
+    from composer.cli.text import escape
+
+    for line in lines:
+        print(f"jocker: warning: {escape(line)}", file=sys.stderr)
+
+
+def known_services(options: Globals) -> tuple[str, Project | None]:
+    """Project name, and the project if its file is to be read: with only `-p`, what exists is all there is."""
+    if options.is_name_only:
+        return options.project(), None
+    project = load(options)
+    return project.name, project

@@ -1,0 +1,206 @@
+"""`jocker run`: one command in a new container of a service."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from composer.actual.observe import observe
+from composer.cli import road
+from composer.cli.containers import variables
+from composer.cli.options import Globals, one_of
+from composer.cli.text import escape
+from composer.desired.build import oneoff
+from composer.desired.hashing import config_hash, container_id
+from composer.desired.state import DesiredContainer
+from composer.errors import ImageNotFound, UsageError
+from composer.model.service import AnonymousVolume, BindMount, Mount, Project, Service
+from composer.plan.policy import Policy
+
+_UNKNOWN_EXIT = 255
+
+
+def run(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(help="Service")],
+    command: Annotated[list[str] | None, typer.Argument(help="Command and its arguments")] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="In the background; prints the id")] = False,
+    env: Annotated[list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE, or NAME from here; several")] = None,
+    entrypoint: Annotated[
+        str | None, typer.Option("--entrypoint", help="Instead of the image's; drops its command")
+    ] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="NAME=VALUE; several")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Container name")] = None,
+    no_tty: Annotated[
+        bool, typer.Option("--no-TTY", "--no-tty", "-T", help="No terminal, even if there is one")
+    ] = False,
+    no_deps: Annotated[bool, typer.Option("--no-deps", help="Do not start what it depends on")] = False,
+    pull: Annotated[str | None, typer.Option("--pull", help="always, missing or never")] = None,
+    remove: Annotated[bool, typer.Option("--rm", help="Remove the container afterwards")] = False,
+    user: Annotated[str | None, typer.Option("--user", "-u", help="User, or user:group")] = None,
+    volume: Annotated[list[str] | None, typer.Option("--volume", "-v", help="SOURCE:TARGET[:ro]; several")] = None,
+    workdir: Annotated[str | None, typer.Option("--workdir", "-w", help="Working directory")] = None,
+) -> None:
+    """Run one command in a new container of a service; its exit code is ours."""
+    from composer.host.attach import is_terminal
+
+    options: Globals = context.obj
+    if pull is not None:
+        one_of("--pull", pull, ("always", "missing", "never"))
+    project = road.load(options, (service,))
+    if service not in project.services:
+        raise UsageError(f"no such service: {service}", hint=f"there are: {', '.join(project.services)}")
+    if not no_deps:
+        _start_dependencies(options, project, service)
+    tty = not no_tty and not detach and is_terminal()
+    changed = _changed(
+        project.services[service],
+        command=tuple(command or ()),
+        entrypoint=entrypoint,
+        env=env,
+        user=user,
+        workdir=workdir,
+        mounts=_mounts(project, volume),
+        labels=dict(_pair(text) for text in label or ()),
+        tty=tty,
+        interactive=not detach,
+    )
+    container = _prepare(options, project, changed, name, pull)
+    raise typer.Exit(_carry_out(options, container, tty=tty, detach=detach, remove=remove))
+
+
+def _start_dependencies(options: Globals, project: Project, service: str) -> None:
+    needed = tuple(name for name in project.services[service].depends_on if name in project.services)
+    if needed:
+        road.up(options, project, Policy(services=needed, ignore_orphans=True))
+
+
+def _changed(
+    service: Service,
+    *,
+    command: tuple[str, ...],
+    entrypoint: str | None,
+    env: list[str] | None,
+    user: str | None,
+    workdir: str | None,
+    mounts: tuple[Mount, ...],
+    labels: dict[str, str],
+    tty: bool,
+    interactive: bool,
+) -> Service:
+    """The service with what the flags change: an entrypoint drops the command, mounts replace those on their target."""
+    changed = replace(
+        service,
+        environment={**service.environment, **variables(env)},
+        mounts=tuple(mount for mount in service.mounts if mount.target not in {one.target for one in mounts}) + mounts,
+        labels={**service.labels, **labels},
+        tty=tty,
+        stdin_open=interactive,
+        retry=None,
+    )
+    if entrypoint is not None:
+        changed = replace(changed, entrypoint=tuple(shlex.split(entrypoint)), command=())
+    if command:
+        changed = replace(changed, command=command)
+    if user is not None:
+        changed = replace(changed, user=user)
+    if workdir is not None:
+        changed = replace(changed, working_dir=workdir)
+    return changed
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
+def _mounts(project: Project, given: list[str] | None) -> tuple[Mount, ...]:
+    return tuple(_mount(text, project.working_dir) for text in given or ())
+
+
+def _mount(text: str, base: str) -> Mount:
+    """`SOURCE:TARGET[:ro]` or `TARGET`, as the short form of `volumes`. Raises `UsageError`."""
+    source, colon, rest = text.partition(":")
+    if not colon:
+        return AnonymousVolume(target=_absolute(source, text))
+    target, _, mode = rest.partition(":")
+    if mode not in {"", "ro", "rw"}:
+        raise UsageError(f"--volume {text!r}: {mode!r} is not supported", hint="ro or rw")
+    if not source.startswith(("/", ".", "~")):
+        raise UsageError(f"--volume {text!r}: named volumes are not supported yet", hint="a path starts with / . or ~")
+    path = os.path.normpath(os.path.join(base, os.path.expanduser(source)))
+    return BindMount(target=_absolute(target, text), source=path, read_only=mode == "ro")
+
+
+def _absolute(target: str, text: str) -> str:
+    if not target.startswith("/"):
+        raise UsageError(f"--volume {text!r}: the path in the container must be absolute")
+    return os.path.normpath(target)
+
+
+def _prepare(
+    options: Globals, project: Project, service: Service, name: str | None, pull: str | None
+) -> DesiredContainer:
+    only = replace(project, services={service.name: replace(service, depends_on={})})
+    images = road.images(options.paths, only)
+    if pull == "always" or (not images and (pull or service.pull_policy) != "never"):
+        from composer.image.reference import normalise
+        from composer.plan.plan import Node, Plan
+        from composer.plan.steps import PullImage
+
+        step = PullImage(subject=normalise(service.image), because="run", services=(service.name,))
+        road.apply(options, Plan(nodes=(Node(1, step),)))
+        images = road.images(options.paths, only)
+    stack = road.desired(options.paths, only)
+    wanted = stack.services[service.name]
+    if not wanted.image_present:
+        raise ImageNotFound(f"image {service.image} is not here", hint=f"jocker image pull {service.image}")
+    taken = {one.name for one in observe(options.paths, project.name).containers}
+    if name is not None and name in taken:
+        raise UsageError(f"there is a container {name} already", hint="choose another --name, or remove it")
+    container = oneoff(stack, wanted, slug=os.urandom(32).hex(), name=name)
+    return replace(container, config_hash=config_hash(container.spec))
+
+
+def _carry_out(options: Globals, container: DesiredContainer, *, tty: bool, detach: bool, remove: bool) -> int:
+    from composer.execute.machine import Machine
+    from composer.host.attach import Attachment, forwarded, raw_terminal
+    from composer.host.runtime import CommandNotStarted
+
+    paths = options.paths
+    machine = Machine(paths)
+    new_id = container_id(container.project, container.name, container.config_hash, "")
+    with road.stack_lock(options, container.project, "run"):
+        try:
+            machine.create_container(container, new_id, replaces="", volumes={}, stdin_once=not detach)
+        except CommandNotStarted as error:
+            print(f"jocker: {escape(error.message)}", file=sys.stderr)
+            return error.exit_status
+    if detach:
+        machine.start_container(new_id, None, lambda *_: None)
+        print(new_id)
+        return 0
+    line = Attachment(paths, new_id)
+    try:
+        machine.start_container(new_id, None, lambda *_: None)
+        stdin = sys.stdin.fileno()
+        if tty:
+            with raw_terminal(stdin, line):
+                line.pump(stdin=stdin)
+        else:
+            with forwarded(lambda number: machine.lifecycle.kill(new_id, number)):
+                line.pump(stdin=stdin)
+        code = machine.lifecycle.wait(new_id)
+    finally:
+        line.close()
+        if remove:
+            with road.stack_lock(options, container.project, "run --rm"):
+                machine.remove_container(new_id, volumes=True)
+                if not observe(paths, container.project).containers:
+                    machine.remove_stack(container.project)
+    return _UNKNOWN_EXIT if code is None else code

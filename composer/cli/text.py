@@ -1,0 +1,69 @@
+"""Text for people: escaped, aligned, coloured where somebody looks."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+_KEPT = {"\n", "\t"}
+
+
+def escape(text: str) -> str:
+    """`text` without what a terminal would obey: control characters become `\\x1b`-like escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character in _KEPT else repr(character)[1:-1] for character in text
+    )
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns, three blanks apart, as docker prints them."""
+    lines = [tuple(headers), *(tuple(escape(cell).replace("\n", " ") for cell in row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    return "".join(
+        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
+        for line in lines
+    )
+
+
+def is_terminal(stream: object) -> bool:
+    """Whether somebody looks: a terminal, and not in CI."""
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty and isatty()) and os.environ.get("CI", "").lower() not in {"1", "true"}
+
+
+def wants_colour(*, ansi: str = "auto", stream: object = None) -> bool:
+    """`--ansi`, NO_COLOR, a terminal."""
+    if ansi in {"always", "never"}:
+        return ansi == "always"
+    return not os.environ.get("NO_COLOR") and is_terminal(stream or sys.stdout)
+
+
+def ago(moment: float, now: float | None = None) -> str:
+    """`5 minutes`, as docker words it. `moment` in seconds since the epoch."""
+    seconds = max(0, int((time.time() if now is None else now) - moment))
+    if seconds < 1:
+        return "Less than a second"
+    for limit, unit, name in ((60, 1, "second"), (3600, 60, "minute"), (86400, 3600, "hour")):
+        if seconds < limit:
+            count = seconds // unit
+            if count == 1:
+                return {"second": "1 second", "minute": "About a minute", "hour": "About an hour"}[name]
+            return f"{count} {name}s"
+    days = seconds // 86400
+    for limit, unit, name in ((14, 1, "day"), (60, 7, "week"), (730, 30, "month")):
+        if days < limit:
+            return f"{days // unit} {name}{'' if days // unit == 1 else 's'}"
+    return f"{days // 365} years"
+
+
+def size(count: float) -> str:
+    """`1.53MB`, decimal, as docker shows sizes of images."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g}{unit}"
+        count /= 1000
+    return f"{count:.3g}TB"

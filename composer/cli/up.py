@@ -1,0 +1,108 @@
+"""`jocker up` and `jocker create`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from composer.cli import flags
+from composer.cli.options import Globals, Services, Timeout
+from composer.errors import UsageError
+from composer.plan.policy import Policy
+
+
+def up(
+    context: typer.Context,
+    services: Services = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Leave the containers running and return")] = False,
+    force_recreate: flags.ForceRecreate = False,
+    no_recreate: flags.NoRecreate = False,
+    always_recreate_deps: flags.AlwaysRecreateDeps = False,
+    no_deps: flags.NoDeps = False,
+    no_start: Annotated[bool, typer.Option("--no-start", help="Make the containers, do not start them")] = False,
+    scale: flags.Scale = None,
+    remove_orphans: flags.RemoveOrphans = False,
+    ignore_orphans: flags.IgnoreOrphans = False,
+    renew_anon_volumes: flags.RenewVolumes = False,
+    pull: flags.Pull = None,
+    timeout: Timeout = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan instead (as `jocker plan`)")] = False,
+) -> None:
+    """Make the machine as the stack file says: pull, create, recreate what changed, start."""
+    options: Globals = context.obj
+    if not (detach or no_start or dry_run):
+        raise UsageError("`up` in the foreground comes with a later version", hint="jocker up -d, then jocker logs -f")
+    _run(
+        options,
+        flags.policy(
+            services,
+            force_recreate=force_recreate,
+            no_recreate=no_recreate,
+            always_recreate_deps=always_recreate_deps,
+            no_deps=no_deps,
+            no_start=no_start,
+            scale=scale,
+            remove_orphans=remove_orphans,
+            ignore_orphans=ignore_orphans,
+            renew_volumes=renew_anon_volumes,
+            pull=pull,
+            timeout=timeout,
+        ),
+        dry_run=dry_run,
+    )
+
+
+def create(
+    context: typer.Context,
+    services: Services = None,
+    force_recreate: flags.ForceRecreate = False,
+    no_recreate: flags.NoRecreate = False,
+    scale: flags.Scale = None,
+    remove_orphans: flags.RemoveOrphans = False,
+    ignore_orphans: flags.IgnoreOrphans = False,
+    pull: flags.Pull = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan instead")] = False,
+) -> None:
+    """Make the containers of the stack, without starting them."""
+    _run(
+        context.obj,
+        flags.policy(
+            services,
+            force_recreate=force_recreate,
+            no_recreate=no_recreate,
+            no_start=True,
+            scale=scale,
+            remove_orphans=remove_orphans,
+            ignore_orphans=ignore_orphans,
+            pull=pull,
+        ),
+        dry_run=dry_run,
+    )
+
+
+def _run(options: Globals, wanted: Policy, *, dry_run: bool) -> None:
+    from composer.cli import road
+
+    project = road.load(options, wanted.services)
+    if dry_run:
+        from composer.cli.planned import text
+
+        seen = road.view(options.paths, project, wanted)
+        road.warn(seen.plan.warnings)
+        print(text(seen.plan, with_differences=False), end="")
+        return
+    seen = road.up(options, project, wanted)
+    if not seen.plan and options.progress != "quiet":
+        _say_unchanged(options, seen.plan.unchanged)
+
+
+def _say_unchanged(options: Globals, names: tuple[str, ...]) -> None:
+    import json
+    import sys
+
+    for name in names:
+        if options.progress == "json":
+            print(json.dumps({"id": f"Container {name}", "status": "Running", "event": "done"}), file=sys.stderr)
+        else:
+            print(f" Container {name}  Running", file=sys.stderr)

@@ -1,0 +1,121 @@
+"""Commands in a running container, through the runtime's `exec` with a process description of our own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from composer.bundle.context import ProcessUser
+from composer.errors import ContainerError
+from composer.host.files import read_json
+from composer.host.proc import environment
+from composer.host.runtime import CommandNotStarted, Runtime, explained
+from composer.paths import Paths
+
+_FAILED = frozenset({1, 126, 127, 255})
+
+
+class Request(NamedTuple):
+    """What is to be run. Empty `working_dir`: the container's; `user` None: the container's."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    working_dir: str = ""
+    user: ProcessUser | None = None
+    tty: bool = False
+    privileged: bool = False
+
+
+def process_description(config: Mapping[str, Any], request: Request, capabilities: tuple[str, ...]) -> dict[str, Any]:
+    """The container's own `process` with what the request changes. `capabilities`: all there are, for `privileged`."""
+    process = dict(config["process"])
+    process["args"] = list(request.argv)
+    process["terminal"] = request.tty
+    process["env"] = _merged(process.get("env", []), request.env)
+    if request.working_dir:
+        process["cwd"] = request.working_dir
+    if request.user is not None:
+        process["user"] = {
+            "uid": request.user.uid,
+            "gid": request.user.gid,
+            "additionalGids": list(request.user.additional_gids),
+        }
+        process["env"] = _merged(process["env"], {"HOME": request.user.home})
+    if request.privileged:
+        process["capabilities"] = {
+            name: list(capabilities) for name in ("bounding", "effective", "permitted", "inheritable")
+        }
+    return process
+
+
+def _merged(env: list[str], changes: Mapping[str, str]) -> list[str]:
+    kept = [entry for entry in env if entry.partition("=")[0] not in changes]
+    return [*kept, *(f"{name}={value}" for name, value in changes.items())]
+
+
+def execute_in(paths: Paths, runtime: Runtime, container_id: str, name: str, request: Request, *, detach: bool) -> int:
+    """Runs it with our own input and output and returns its exit code; detached: starts it and returns 0.
+
+    Raises `CommandNotStarted` (127 not found, 126 not executable), `ContainerError`.
+    """
+    config = read_json(f"{paths.bundle(container_id)}/config.json")
+    if not isinstance(config, dict):
+        raise ContainerError(f"{name}: its bundle is gone", hint="jocker up -d makes it again")
+    from composer.host.machine_facts import machine_facts
+
+    capabilities = tuple(sorted(machine_facts().capabilities)) if request.privileged else ()
+    description = process_description(config, request, capabilities)
+    with tempfile.TemporaryDirectory(prefix="exec-", dir=paths.run) as directory:
+        with open(f"{directory}/process.json", "w", encoding="utf-8") as file:
+            json.dump(description, file)
+        argv = (
+            runtime.binary, "--root", runtime.root, "--log", f"{directory}/log", "--log-format", "json", "exec",
+            *(("--tty",) if request.tty else ()),
+            *(("--detach",) if detach else ()),
+            "--process", f"{directory}/process.json", container_id,
+        )  # fmt: skip
+        with tempfile.TemporaryFile() as said:
+            # The runtime's own complaint must not mix with the command's: it goes to its log, and to us.
+            code = _run(argv, said.fileno() if request.tty else None, detach=detach)
+        if code in _FAILED:
+            complaint = _complaint(f"{directory}/log")
+            if complaint:
+                error = explained(complaint, name)
+                raise error if isinstance(error, CommandNotStarted) else ContainerError(error.message)
+    return code
+
+
+def _run(argv: tuple[str, ...], stderr: int | None, *, detach: bool) -> int:
+    quiet = subprocess.DEVNULL if detach else None
+    process = subprocess.Popen(
+        argv,
+        stdin=quiet,
+        stdout=quiet,
+        stderr=quiet if detach else stderr,
+        env=environment({name: os.environ[name] for name in ("TERM",) if name in os.environ}),
+        cwd="/",
+    )
+    from composer.host.attach import forwarded
+
+    with forwarded(process.send_signal):
+        code = process.wait()
+    sys.stdout.flush()
+    return 128 - code if code < 0 else code
+
+
+def _complaint(path: str) -> str:
+    last = ""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if entry.get("level") in {"error", "fatal"}:
+                last = str(entry.get("msg", ""))
+    return last
