@@ -9,6 +9,9 @@ from contextlib import suppress
 
 from composer.errors import UsageError
 
+# rt_sigtimedwait on x86-64; arm64, riscv64, loongarch64; s390x, i386, arm; ppc64le; with 64-bit times on 32 bits.
+_SIGTIMEDWAIT = frozenset({"128", "137", "177", "176", "421"})
+
 
 def start_time(pid: int) -> int | None:
     """When the process began, in clock ticks since boot (proc(5), stat field 22), or None if there is none.
@@ -65,10 +68,11 @@ def wait_gone(pid: int, started: int, timeout: float | None) -> bool:
 
 
 def handles_signal(pid: int, signal_number: int) -> bool:
-    """Whether any thread of the process catches or blocks the signal (proc(5), status SigCgt and SigBlk).
+    """Whether any thread of the process catches, blocks or waits for the signal (proc(5), status SigCgt and SigBlk).
 
-    A PID 1 of a namespace that does neither never notices it: the kernel drops signals without a handler for it.
-    Says True when in doubt (the process is going away).
+    A PID 1 of a namespace that does none of these never notices it: the kernel drops signals without a handler for
+    it. While a thread sits in sigtimedwait(2), as tini does, what it waits for is missing in SigBlk: so the system
+    call itself counts. Says True when in doubt (the process is going away, or hides its calls).
     """
     bit = 1 << (signal_number - 1)
     try:
@@ -80,7 +84,19 @@ def handles_signal(pid: int, signal_number: int) -> bool:
             for line in file:
                 if line.startswith(("SigCgt:", "SigBlk:")) and int(line[7:], 16) & bit:
                     return True
+        if _may_wait_for_signals(f"/proc/{pid}/task/{thread}/syscall"):
+            return True
     return False
+
+
+def _may_wait_for_signals(path: str) -> bool:
+    """Whether the thread is in sigtimedwait(2), by proc(5) `syscall`: `NUMBER ARGUMENTS…`, or `running`."""
+    try:
+        with open(path) as file:
+            call = file.read().split(maxsplit=1)
+    except OSError:
+        return True
+    return not call or call[0] in _SIGTIMEDWAIT
 
 
 def signal_number(name: str) -> int:
