@@ -14,7 +14,7 @@ import typer
 
 from composer.cli.options import Globals, one_of
 from composer.cli.text import ago, escape, is_terminal, size, table
-from composer.image.reference import normalise
+from composer.image.reference import familiar, normalise
 from composer.image.store import ImageRecord, Store, display_names
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def load(
     _done(show)
     for image in loaded:
         for name in image.names:
-            print(f"Loaded image: {name}")
+            print(f"Loaded image: {familiar(name)}")
         if not image.names:
             print(f"Loaded image ID: {image.config.image_id}")
 
@@ -165,7 +165,7 @@ def list_(
         return
     if output == "json":
         for record in records:
-            repository, tag = display_names(record)
+            repository, tag = _names(record)
             print(
                 json.dumps(
                     {
@@ -180,8 +180,13 @@ def list_(
                 )
             )
         return
-    rows = [(*display_names(record), shown_id(record), _created(record), size(record.size)) for record in records]
+    rows = [(*_names(record), shown_id(record), _created(record), size(record.size)) for record in records]
     print(table(("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"), rows), end="")
+
+
+def _names(record: ImageRecord) -> tuple[str, str]:
+    repository, tag = display_names(record)
+    return familiar(repository), tag
 
 
 def _created(record: ImageRecord) -> str:
@@ -206,9 +211,11 @@ def inspect(context: typer.Context, names: Names) -> None:
         found.append(
             {
                 "Id": image.image_id,
-                "RepoTags": [record.reference for record in mine if record.reference and "@" not in record.reference],
+                "RepoTags": [
+                    familiar(record.reference) for record in mine if record.reference and "@" not in record.reference
+                ],
                 "RepoDigests": sorted(
-                    {f"{display_names(record)[0]}@{record.manifest_digest}" for record in mine if record.reference}
+                    {f"{_names(record)[0]}@{record.manifest_digest}" for record in mine if record.reference}
                 ),
                 "Created": image.created,
                 "Author": image.author,

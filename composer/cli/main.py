@@ -30,7 +30,7 @@ def main() -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Runs `jocker ARGUMENTS` and returns the exit code. Prints errors to stderr."""
     from typer import Abort, Exit
-    from typer._click.exceptions import ClickException
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
     from composer.cli.app import build_app
 
@@ -42,8 +42,11 @@ def run(arguments: list[str]) -> int:
     except (Abort, KeyboardInterrupt):
         _say("jocker: interrupted")
         return EXIT_INTERRUPTED
+    except NoArgsIsHelpError as error:
+        print(error.format_message())
+        return 0
     except ClickException as error:
-        _usage(error)
+        _usage(error, arguments)
         return 2
     except JockerError as error:
         if os.environ.get("JOCKER_DEBUG"):
@@ -65,8 +68,18 @@ def _terminated(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _usage(error: object) -> None:
+def _usage(error: object, arguments: list[str]) -> None:
+    from composer.cli.app import COMMANDS, command_name
+
     context = getattr(error, "ctx", None)
+    name = command_name(arguments)
+    if name is not None and name not in COMMANDS:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, COMMANDS, 1)
+        _say(f"jocker: no such command: {escape(name)}")
+        _say(f"  did you mean `{near[0]}`?" if near else "  see jocker --help")
+        return
     if context is not None:
         _say(context.get_usage())
     message = getattr(error, "format_message", lambda: str(error))()

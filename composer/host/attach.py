@@ -83,7 +83,7 @@ def raw_terminal(fd: int, attachment: Attachment) -> Iterator[None]:
             attachment.resize(*size)
 
     previous = signal.signal(signal.SIGWINCH, resized)
-    tty.setraw(fd)
+    tty.setraw(fd, termios.TCSANOW)  # what has been typed already is for the container
     resized()
     try:
         yield

@@ -81,6 +81,10 @@ def explained(text: str, name: str) -> ContainerError:
         return CommandNotStarted(
             f"{name}: {_after(message, 'exec: ')}", exit_status=COMMAND_NOT_EXECUTABLE, hint="is the file executable?"
         )
+    if "chdir to cwd" in lower:
+        return CommandNotStarted(
+            f"{name}: {message}", exit_status=COMMAND_NOT_FOUND, hint="is the working directory in the container?"
+        )
     if "exec format error" in lower:
         return CommandNotStarted(
             f"{name}: exec format error",
