@@ -61,7 +61,8 @@ def _merged(env: list[str], changes: Mapping[str, str]) -> list[str]:
 def execute_in(paths: Paths, runtime: Runtime, container_id: str, name: str, request: Request, *, detach: bool) -> int:
     """Runs it with our own input and output and returns its exit code; detached: starts it and returns 0.
 
-    Without a terminal the runtime's complaint goes to our stderr, and 127, 126 or 1 comes back. Else raises `CommandNotStarted` (127 not found, 126 not executable), `ContainerError`.
+    Without a terminal the runtime's complaint goes to our stderr, and 127, 126 or 1 comes back. Else raises
+    `CommandNotStarted` (127 not found, 126 not executable), `ContainerError`.
     """
     config = read_json(f"{paths.bundle(container_id)}/config.json")
     if not isinstance(config, dict):
