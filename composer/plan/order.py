@@ -16,19 +16,18 @@ def ordered(graph: Graph) -> tuple[str, ...]:
     possible in records of several lives) is cut where it is met.
     """
     done: dict[str, None] = {}
+    entered: set[str] = set()
     for root in graph:
         pending = [(root, False)]
-        entered = {root}
         while pending:
             name, is_left = pending.pop()
             if is_left:
                 done[name] = None
-            elif name not in done:
+            elif name not in entered:
+                # Entered when met, not when first heard of: who waits on the stack as a sibling may be needed sooner.
+                entered.add(name)
                 pending.append((name, True))
-                for dependency in reversed(tuple(graph[name])):
-                    if dependency in graph and dependency not in entered and dependency not in done:
-                        entered.add(dependency)
-                        pending.append((dependency, False))
+                pending.extend((found, False) for found in reversed(tuple(graph[name])) if found in graph)
     return tuple(done)
 
 
