@@ -27,9 +27,8 @@ def told(paths: Paths, outcome: Outcome) -> Failed:
         print(f"started: {', '.join(up)}", file=sys.stderr)
     if skipped:
         print(f"not done: {', '.join(skipped)}", file=sys.stderr)
-    causes = [escape(error.message) for _, error in outcome.failed]
-    hints = [error.hint for _, error in outcome.failed if error.hint]
-    return Failed("\njocker: ".join(causes), hint=hints[0] if hints else "")
+    causes = [error.message + (f"\n  {error.hint}" if error.hint else "") for _, error in outcome.failed]
+    return Failed("\njocker: ".join(map(escape, causes)))
 
 
 def _last_output(paths: Paths, name: str, container_id: str) -> None:

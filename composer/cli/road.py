@@ -106,7 +106,13 @@ def apply(options: Globals, plan: Plan) -> Outcome | None:
     runtime = Runtime(require(options.runtime), paths.runc) if options.runtime else None
     display = view_for(options, plan)
     try:
-        outcome = execute(plan, Machine(paths, runtime), on_event=display.show, workers=options.parallel)
+        outcome = execute(
+            plan,
+            Machine(paths, runtime),
+            on_event=display.show,
+            on_interrupt=lambda running: warn((f"interrupted: {running} steps end first; again to leave at once",)),
+            workers=options.parallel,
+        )
     finally:
         display.close()
     raise_if_interrupted(outcome)

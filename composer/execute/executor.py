@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from composer.execute.perform import Host
 
 OnEvent = Callable[[Event], None]
+OnInterrupt = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +44,14 @@ def default_workers() -> int:
     return max(2, 2 * len(os.sched_getaffinity(0)))
 
 
-def execute(plan: Plan, host: Host, *, on_event: OnEvent, workers: int = 0) -> Outcome:
+def execute(
+    plan: Plan, host: Host, *, on_event: OnEvent, on_interrupt: OnInterrupt = lambda _: None, workers: int = 0
+) -> Outcome:
     """Performs the plan on `host`; `workers` steps at once at most (0: what suits the machine).
 
-    `on_event` is called from this thread and from workers, one call at a time. Ctrl-C stops handing out steps, lets
-    those that run end, and gives an outcome with `interrupted`; a second Ctrl-C raises `KeyboardInterrupt`.
+    `on_event` is called from this thread and from workers, one call at a time. Ctrl-C stops handing out steps, calls
+    `on_interrupt` with the number of those that run, lets them end, and gives an outcome with `interrupted`; a second
+    Ctrl-C raises `KeyboardInterrupt` at once.
     """
     if not plan.nodes:
         return Outcome()
@@ -60,7 +64,8 @@ def execute(plan: Plan, host: Host, *, on_event: OnEvent, workers: int = 0) -> O
     progress = _Progress()
     running: dict[Future[JockerError | None], Node] = {}
     interrupted = False
-    with ThreadPoolExecutor(workers or default_workers(), thread_name_prefix="step") as pool:
+    pool = ThreadPoolExecutor(workers or default_workers(), thread_name_prefix="step")
+    try:
         while True:
             if not interrupted:
                 _skip(waiting, lost, progress, tell)
@@ -75,6 +80,8 @@ def execute(plan: Plan, host: Host, *, on_event: OnEvent, workers: int = 0) -> O
                 if interrupted:
                     raise
                 interrupted = True
+                host.interrupt()
+                on_interrupt(len(running))
                 continue
             for future in ended:
                 node = running.pop(future)
@@ -85,6 +92,8 @@ def execute(plan: Plan, host: Host, *, on_event: OnEvent, workers: int = 0) -> O
                 else:
                     lost[node.number] = node.number
                     progress.failed.append((node, error))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     progress.skipped.extend(waiting.values())
     return Outcome(
         done=tuple(progress.done),

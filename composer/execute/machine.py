@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from composer.actual.parse import desired_of, record_of
 from composer.bundle.context import MachineFacts, ProcessUser
 from composer.desired.state import BindMount, DesiredContainer
-from composer.errors import ContainerError
+from composer.errors import ContainerError, Interrupted
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
-from composer.host import overlay, process, records, rootfs, volumes
+from composer.host import cgroup, overlay, process, records, rootfs, volumes
 from composer.host.conmon import Shim
 from composer.host.files import read_text, write_atomic
 from composer.host.lifecycle import Lifecycle, StopOutcome
@@ -25,6 +28,9 @@ from composer.model.service import AnonymousVolume, Retry
 from composer.paths import Paths
 
 _FILES = ("hosts", "hostname", "resolv.conf")
+_BY_SIGNAL = 128
+_LOOK_UP_EVERY = 0.2
+"""Seconds between two looks whether the user has had enough of waiting."""
 LIVES_FOR = 1.0
 """Seconds a container must live to count as started, where `x-jocker.retry` asks us to look."""
 
@@ -37,6 +43,13 @@ class DiedAtOnce(ContainerError):
         self.died_with = exit_code
 
 
+def _user(container: DesiredContainer, root: str) -> ProcessUser:
+    try:
+        return rootfs.look_up_user(root, container.spec.user, container.spec.group_add)
+    except ContainerError as error:
+        raise ContainerError(f'service "{container.service}": {error.message}', hint=error.hint) from None
+
+
 class Machine:
     """Implements `execute.perform.Host`. Safe to use from several threads, one container each."""
 
@@ -45,6 +58,7 @@ class Machine:
         self._given_runtime = runtime
         self._tls_verify = tls_verify
         self._store = Store(paths)
+        self._interrupted = threading.Event()
 
     @cached_property
     def lifecycle(self) -> Lifecycle:
@@ -90,7 +104,7 @@ class Machine:
         container_id = record["id"]
         root = self.lifecycle.mount_rootfs(container_id, self._layers(container))
         rootfs.check_rootfs(root)
-        user = rootfs.look_up_user(root, container.spec.user, container.spec.group_add)
+        user = _user(container, root)
         rootfs.ensure_directory(root, container.spec.working_dir)
         self._make_bind_sources(container)
         self._make_volumes(container, record, root)
@@ -137,7 +151,7 @@ class Machine:
                 named[mount.target] = volumes.next_name(self._paths, container_id, mount.target)
         with overlay.looked_at(self._paths, self._layers(container)) as root:
             rootfs.check_rootfs(root)
-            user = rootfs.look_up_user(root, container.spec.user, container.spec.group_add)
+            user = _user(container, root)
         return self._config(container, container_id, user=user, named=named)
 
     def _layers(self, container: DesiredContainer) -> list[str]:
@@ -169,12 +183,12 @@ class Machine:
 
     def _write_files(self, container: DesiredContainer, container_id: str) -> None:
         """Writes the files of /etc that are ours: mounted into the container, never written through its rootfs."""
-        from composer.bundle.render import render_hostname, render_hosts
+        from composer.bundle.render import container_resolv_conf, render_hostname, render_hosts
 
         texts = {
             "hosts": render_hosts(container),
             "hostname": render_hostname(container, container_id=container_id, facts=self.facts),
-            "resolv.conf": read_text("/etc/resolv.conf") or "",
+            "resolv.conf": container_resolv_conf(container, read_text("/etc/resolv.conf") or ""),
         }
         for name in _FILES:
             path = f"{self._paths.container(container_id)}/{name}"
@@ -216,8 +230,19 @@ class Machine:
         except TimeoutError:
             return
         if code != 0:
-            name = self._record(container_id)["name"]
-            raise DiedAtOnce(f"{name} exited with code {code} at once", code)
+            record = self._record(container_id)
+            raise DiedAtOnce(f"{record['name']} {self._ending(record, code)}, at once", code)
+
+    def _ending(self, record: dict[str, Any], code: int | None) -> str:
+        """How a container came to its end, in words."""
+        if cgroup.out_of_memory_kills(f"{self._paths.stack_cgroup(record['project'])}/{record['id']}"):
+            limit = record["spec"].get("mem_limit")
+            return f"ran out of memory{f' (its mem_limit is {limit >> 20} MiB)' if limit else ''}"
+        if code is None:
+            return "ended, and nobody knows how"
+        if code > _BY_SIGNAL and code - _BY_SIGNAL in set(signal.Signals):
+            return f"was ended by {signal.Signals(code - _BY_SIGNAL).name} (code {code})"
+        return f"exited with code {code}"
 
     def _record(self, container_id: str) -> dict[str, Any]:
         record = records.read(self._paths, container_id)
@@ -248,14 +273,23 @@ class Machine:
     def wait_completed(self, container_id: str, *, required: bool) -> str:
         """Waits for the end; anything but 0 is a `ContainerError`, or a word of warning if not `required`."""
         record = self._record(container_id)
-        code = self.lifecycle.wait(container_id)
+        code = self._wait(container_id)
         if code == 0:
             return ""
-        shown = "an unknown code" if code is None else f"code {code}"
-        message = f'service "{record["service"]}" did not complete successfully: it exited with {shown}'
+        message = f'service "{record["service"]}" did not complete successfully: it {self._ending(record, code)}'
         if required:
             raise ContainerError(message)
         return message
+
+    def _wait(self, container_id: str) -> int | None:
+        while not self._interrupted.is_set():
+            with suppress(TimeoutError):
+                return self.lifecycle.wait(container_id, _LOOK_UP_EVERY)
+        raise Interrupted("interrupted while waiting for a container to end")
+
+    def interrupt(self) -> None:
+        """Ends the waiting in `wait_completed`, in whatever thread."""
+        self._interrupted.set()
 
     def remove_stack(self, project: str) -> None:
         self.lifecycle.remove_stack(project)

@@ -25,7 +25,10 @@ OnProgress = Callable[[str], None]
 
 
 class Host(Protocol):
-    """A machine that can do things. Methods raise `JockerError`; those that return text say something worth showing."""
+    """A machine that can do things. Methods raise `JockerError`; those that return text say something worth showing.
+
+    `interrupt` is called from another thread: what only waits gives up with `Interrupted`.
+    """
 
     def pull_image(self, reference: str, on_progress: OnProgress) -> None: ...
 
@@ -46,6 +49,8 @@ class Host(Protocol):
     def remove_stack(self, project: str) -> None: ...
 
     def remove_image(self, reference: str) -> None: ...
+
+    def interrupt(self) -> None: ...
 
 
 def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetry) -> str:

@@ -71,7 +71,7 @@ def execute_in(paths: Paths, runtime: Runtime, container_id: str, name: str, req
 
     capabilities = tuple(sorted(machine_facts().capabilities)) if request.privileged else ()
     description = process_description(config, request, capabilities)
-    with tempfile.TemporaryDirectory(prefix="exec-", dir=paths.run) as directory:
+    with tempfile.TemporaryDirectory(prefix="exec-", dir=paths.bundle(container_id)) as directory:
         with open(f"{directory}/process.json", "w", encoding="utf-8") as file:
             json.dump(description, file)
         argv = (

@@ -191,6 +191,7 @@ class Lifecycle:
             while not cgroup.remove(path) and time.monotonic() < deadline:
                 continue  # the last conmon is on its way out
         cgroup.remove_if_empty(paths.cgroup_root)
+        records.sweep(paths)
         for directory in (paths.bundles, f"{paths.run}/conmon", paths.runc, paths.containers, paths.volumes):
             with suppress(OSError):
                 os.rmdir(directory)

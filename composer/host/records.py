@@ -11,17 +11,28 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from composer.host import process
 from composer.host.files import read_json, write_json
+from composer.host.trees import remove_tree
 from composer.paths import Paths
 
 VERSION = 1
+_NEW = ".new-"
+"""Starts the name of a directory that waits for its first record: then come the maker's pid and its start time."""
 
 
 def write(paths: Paths, record: Mapping[str, Any]) -> None:
-    """Writes a record atomically, on disk when this returns. Makes the container's directory."""
-    container_id = record["id"]
-    os.makedirs(paths.container(container_id), mode=0o711, exist_ok=True)
-    write_json(paths.record(container_id), dict(record))
+    """Writes a record atomically, on disk when this returns. The container's directory comes with its first record."""
+    directory = paths.container(record["id"])
+    if os.path.isdir(directory):
+        write_json(paths.record(record["id"]), dict(record))
+        return
+    os.makedirs(paths.containers, mode=0o711, exist_ok=True)
+    me = os.getpid()
+    new = f"{paths.containers}/{_NEW}{me}-{process.start_time(me)}-{record['id']}"
+    os.mkdir(new, mode=0o711)
+    write_json(f"{new}/record.json", dict(record))
+    os.rename(new, directory)
 
 
 def read(paths: Paths, container_id: str) -> dict[str, Any] | None:
@@ -37,13 +48,18 @@ def every(paths: Paths) -> Iterator[dict[str, Any]]:
     except FileNotFoundError:
         return
     for container_id in ids:
+        if container_id.startswith(_NEW):
+            continue
         record = read(paths, container_id)
         if record is not None:
             yield record
 
 
-def unreadable(paths: Paths) -> tuple[str, ...]:
-    """The ids of container directories without a usable record: left by a crash before the record was written."""
+def sweep(paths: Paths) -> None:
+    """Removes what a crash in the middle of `write` left: directories whose maker is gone."""
     with suppress(FileNotFoundError):
-        return tuple(name for name in sorted(os.listdir(paths.containers)) if read(paths, name) is None)
-    return ()
+        for name in os.listdir(paths.containers):
+            if name.startswith(_NEW):
+                pid, started = map(int, name.removeprefix(_NEW).split("-")[:2])
+                if not process.alive(pid, started):
+                    remove_tree(f"{paths.containers}/{name}")
