@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -30,14 +31,23 @@ def mount(paths: Paths, container_id: str, layers: Sequence[str]) -> str:
     if len(layers) > MOST_LAYERS:
         raise ContainerError(f"the image has {len(layers)} layers, the kernel takes {MOST_LAYERS}")
     upper, work = f"{paths.container(container_id)}/upper", f"{paths.container(container_id)}/work"
-    for directory, mode in ((upper, 0o755), (work, 0o700)):
-        os.makedirs(directory, exist_ok=True)
-        os.chmod(directory, mode)  # the upper's mode is the mode of the container's /
+    _prepare(upper, work, layers)
     try:
         kernel.mount_overlay(list(reversed(layers)), upper, work, target)
     except OSError as error:
         raise _explained(error, paths) from error
     return target
+
+
+def _prepare(upper: str, work: str, layers: Sequence[str]) -> None:
+    """Makes both directories, once: what the container did to its / later is to stay."""
+    if os.path.isdir(work):
+        return
+    os.makedirs(upper, exist_ok=True)
+    image = os.stat(layers[-1])  # the upper's owner and mode are those of the container's /
+    os.chown(upper, image.st_uid, image.st_gid)
+    os.chmod(upper, stat.S_IMODE(image.st_mode))
+    os.mkdir(work, 0o700)
 
 
 def _explained(error: OSError, paths: Paths) -> Exception:

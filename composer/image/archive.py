@@ -7,11 +7,12 @@ import json
 import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
-from composer.errors import ImageRefused, JockerError
+from composer.errors import ImageRefused, JockerError, UsageError
 from composer.image import tar
-from composer.image.config import ImageConfig
+from composer.image.config import ImageConfig, parse_config
 from composer.image.decompress import LayerStream
 from composer.image.layout import (
     DEEPEST_INDEX,
@@ -158,8 +159,12 @@ def _docker(archive: _Archive) -> Iterator[_Found]:
     for image in parse_docker_manifest(archive.small("manifest.json")):
         config = archive.small(image.config)
         layers = [archive.layer(name) for name in image.layers]
+        diff_ids = parse_config(config, reference="", manifest_digest="").diff_ids
+        if len(diff_ids) != len(layers):
+            raise ImageRefused(f"manifest.json has {len(layers)} layers, the config names {len(diff_ids)}")
         descriptors = [
-            {"mediaType": _DOCKER_LAYER, "digest": _digest(source), "size": source.size} for source in layers
+            {"mediaType": _DOCKER_LAYER, "digest": _digest(source, diff_id), "size": source.size}
+            for source, diff_id in zip(layers, diff_ids, strict=True)
         ]
         manifest = {
             "schemaVersion": 2,
@@ -171,14 +176,20 @@ def _docker(archive: _Archive) -> Iterator[_Found]:
             },
             "layers": descriptors,
         }
-        names = [normalise(name) for name in image.tags]
+        try:
+            names = [normalise(name) for name in image.tags]
+        except UsageError as error:
+            raise ImageRefused(f"a name in manifest.json: {error.message}") from None
         yield names, json.dumps(manifest, separators=(",", ":")).encode(), config, layers
 
 
-def _digest(source: LayerSource) -> str:
+def _digest(source: LayerSource, diff_id: str) -> str:
+    """The digest of a layer's bytes; one that is not compressed is read later anyway, and must then be its diff id."""
     digest = hashlib.sha256()
     with open(source.path, "rb", buffering=0) as file:
         at, end = source.offset, source.offset + (source.size or 0)
+        if not os.pread(file.fileno(), min(4, end - at), at).startswith(_MAGICS):
+            return diff_id
         while piece := os.pread(file.fileno(), min(1 << 20, end - at), at):
             digest.update(piece)
             at += len(piece)
@@ -221,7 +232,8 @@ def _names(choice: Choice) -> list[str]:
     for key in _NAME_ANNOTATIONS:
         name = choice.annotations.get(key, "")
         if "/" in name or ":" in name:
-            return [normalise(name)]
+            with suppress(UsageError):  # the annotation may be anything; not all are names of images
+                return [normalise(name)]
     return []
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from composer.errors import ImageRefused, MachineError
 from composer.host.proc import find
 
 _CHUNK = 1 << 20
+_SLICE = 1 << 16
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -21,7 +23,7 @@ class LayerStream:
         self._file = file
         self._limit = limit
         self._compressed = hashlib.sha256()
-        self._plain = hashlib.sha256()
+        self._plain = self._compressed  # until it is known that they differ
         self._total = 0
         self._pieces = self._decompressed()
         self._buffer = b""
@@ -75,11 +77,13 @@ class LayerStream:
         elif first[:4] == _ZSTD:
             plain = _unzstd(first, raw)
         else:
-            plain = _chain(first, raw)
+            yield from _chain(first, raw)  # as large as the file, and hashed already
+            return
+        self._plain = hashlib.sha256()
         for piece in plain:
             self._total += len(piece)
             if self._total > self._limit:
-                raise ImageRefused(f"a layer unpacks to more than {self._limit} bytes")
+                raise ImageRefused(f"it unpacks to more than {self._limit} bytes")
             self._plain.update(piece)
             yield piece
 
@@ -90,11 +94,17 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
+def _sliced(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    """Small pieces: what follows a gzip member is copied for every member, and there may be one in every 20 bytes."""
+    for chunk in _chain(first, rest):
+        for at in range(0, len(chunk), _SLICE):
+            yield chunk[at : at + _SLICE]
+
+
 def _gunzip(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     """All members of a gzip file (RFC 1952); one that breaks off is an error."""
     member = zlib.decompressobj(31)
-    for chunk in _chain(first, rest):
-        data = chunk
+    for data in _sliced(first, rest):
         while data:
             if member.eof:
                 if not data.strip(b"\0"):
@@ -103,12 +113,12 @@ def _gunzip(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
             try:
                 piece = member.decompress(data, 4 * _CHUNK)
             except zlib.error as error:
-                raise ImageRefused(f"a layer's gzip data is damaged: {error}") from None
+                raise ImageRefused(f"the gzip data is damaged: {error}") from None
             data = member.unconsumed_tail or member.unused_data
             if piece:
                 yield piece
     if not member.eof:
-        raise ImageRefused("a layer's gzip data breaks off")
+        raise ImageRefused("the gzip data breaks off")
 
 
 def _unzstd(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
@@ -118,19 +128,16 @@ def _unzstd(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
     zstd = find("zstd")
     if zstd is None:
-        raise MachineError("a layer is compressed with zstd", hint="apt-get install zstd")
+        raise MachineError("it is compressed with zstd", hint="apt-get install zstd")
     process = subprocess.Popen((zstd, "-dcq"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     if process.stdin is None or process.stdout is None:
         raise AssertionError("pipes were asked for")
     into, out = process.stdin, process.stdout
 
     def feed() -> None:
-        try:
+        with suppress(BrokenPipeError), into:  # closed whatever happens: zstd would wait for more
             for chunk in _chain(first, rest):
                 into.write(chunk)
-            into.close()
-        except BrokenPipeError:
-            return
 
     feeder = threading.Thread(target=feed, daemon=True)
     feeder.start()
@@ -139,7 +146,7 @@ def _unzstd(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
             yield piece
         feeder.join()
         if process.wait() != 0:
-            raise ImageRefused("a layer's zstd data is damaged")
+            raise ImageRefused("the zstd data is damaged")
     finally:
         process.kill()
         process.wait()

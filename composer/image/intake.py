@@ -51,7 +51,9 @@ def take_layers(
             os.makedirs(f"{temporary}/{chain_id}/diff", mode=0o755)
             os.chmod(f"{temporary}/{chain_id}/diff", 0o755)  # noqa: S103  the mode of / in the image
             source = sources[number]
-            jobs.append(LayerJob(source.path, f"{temporary}/{chain_id}/diff", source.offset, source.size))
+            jobs.append(
+                LayerJob(source.path, f"{temporary}/{chain_id}/diff", source.offset, source.size, f"layer {number + 1}")
+            )
         done = unpack_layers(jobs)
         for (chain_id, number), digests in zip(missing.items(), done, strict=True):
             _verify(manifest, config, number, digests)

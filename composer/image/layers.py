@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from composer.errors import ImageError, ImageRefused
@@ -18,12 +19,16 @@ _WORTH_A_PROCESS = 4 << 20
 
 
 class LayerJob(NamedTuple):
-    """A layer's bytes (`size` from `offset`; None: the whole file) and the empty directory for its tree."""
+    """A layer's bytes (`size` from `offset`; None: the whole file) and the empty directory for its tree.
+
+    `what` is what errors call it.
+    """
 
     blob_path: str
     target: str
     offset: int = 0
     size: int | None = None
+    what: str = "the layer"
 
 
 def unpack_layers(jobs: Sequence[LayerJob], *, limits: Limits | None = None, workers: int = 0) -> list[LayerDigests]:
@@ -31,34 +36,44 @@ def unpack_layers(jobs: Sequence[LayerJob], *, limits: Limits | None = None, wor
     the others are stopped.
     """
     limits = limits or Limits()
-    big = [job for job in jobs if _size(job) > _WORTH_A_PROCESS]
+    big = sorted((job for job in jobs if _size(job) > _WORTH_A_PROCESS), key=_size)
     if len(big) < 2:
-        return [
-            unpack_layer(job.blob_path, job.target, limits=limits, offset=job.offset, size=job.size) for job in jobs
-        ]
+        return [_unpack(job, limits) for job in jobs]
+    small = [job for job in jobs if job not in big]
     done: dict[LayerJob, LayerDigests] = {}
     running: dict[LayerJob, subprocess.Popen[bytes]] = {}
     most = workers or len(os.sched_getaffinity(0))
-    waiting = sorted(big, key=_size)
     try:
-        while waiting or running:
-            while waiting and len(running) < most:
-                job = waiting.pop()
+        while big or running:
+            while big and len(running) < most:
+                job = big.pop()
                 running[job] = _start(job, limits)
-            if len(done) == 0:
-                for small in jobs:
-                    if small not in big:
-                        done[small] = unpack_layer(
-                            small.blob_path, small.target, limits=limits, offset=small.offset, size=small.size
-                        )
-            job = next(iter(running))
-            done[job] = _finish(running[job], job)
-            del running[job]
+            while small:
+                done[small[-1]] = _unpack(small[-1], limits)
+                small.pop()
+            for job in _ended(running):
+                done[job] = _finish(running[job], job)
+                del running[job]
     finally:
         for process in running.values():
             process.kill()
             process.communicate()
     return [done[job] for job in jobs]
+
+
+def _unpack(job: LayerJob, limits: Limits) -> LayerDigests:
+    try:
+        return unpack_layer(job.blob_path, job.target, limits=limits, offset=job.offset, size=job.size)
+    except ImageError as error:
+        error.message = f"{job.what}: {error.message}"
+        raise
+
+
+def _ended(running: Mapping[LayerJob, subprocess.Popen[bytes]]) -> list[LayerJob]:
+    """Waits until one of them reports, which is the last thing it does."""
+    pipes = {process.stdout.fileno(): job for job, process in running.items() if process.stdout is not None}
+    readable, _, _ = select.select(pipes, [], [])
+    return [pipes[fd] for fd in readable]
 
 
 def _size(job: LayerJob) -> int:
@@ -76,7 +91,7 @@ def _start(job: LayerJob, limits: Limits) -> subprocess.Popen[bytes]:
     )
     if process.stdin is None:
         raise AssertionError("a pipe was asked for")
-    process.stdin.write(json.dumps({**job._asdict(), "limits": list(limits)}).encode())
+    process.stdin.write(json.dumps({**job._asdict(), "limits": limits}).encode())
     process.stdin.close()
     process.stdin = None
     return process
@@ -88,11 +103,11 @@ def _finish(process: subprocess.Popen[bytes], job: LayerJob) -> LayerDigests:
         report: dict[str, Any] = json.loads(out)
     except ValueError:
         raise ImageError(
-            f"unpacking {os.path.basename(job.blob_path)} ended with code {process.returncode}: "
+            f"{job.what}: unpacking it ended with code {process.returncode}: "
             f"{said.decode(errors='replace').strip()[-300:] or 'it said nothing'}"
         ) from None
     if "error" in report:
         kind = ImageRefused if report["refused"] else ImageError
-        raise kind(report["error"], hint=report["hint"])
+        raise kind(f"{job.what}: {report['error']}", hint=report["hint"])
     report["implicit_parents"] = tuple(bytes.fromhex(path) for path in report["implicit_parents"])
     return LayerDigests(**report)

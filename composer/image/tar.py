@@ -5,6 +5,7 @@ POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format"
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
@@ -12,12 +13,14 @@ from composer.errors import ImageRefused
 
 BLOCK = 512
 LONGEST_HEADER = 1024 * 1024
-"""Bytes of one extended header (pax record set, long name): more is an attack."""
+"""Bytes of the extended headers (pax records, long names) of one entry: more is an attack."""
 
 REGULAR, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO, CONTIGUOUS = b"01234567"
 _PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK, _GNU_SPARSE = b"xgLKS"
 _KNOWN = frozenset((REGULAR, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO, CONTIGUOUS))
 _XATTR = b"SCHILY.xattr."
+_FOR_ALL = frozenset((b"uid", b"gid", b"mtime"))
+_DECIMAL_TIME = re.compile(rb"(-?)([0-9]{1,20})(?:\.([0-9]{0,32}))?\Z")
 _LARGEST = 1 << 62
 
 
@@ -31,7 +34,8 @@ class Source(Protocol):
 
 class Entry(NamedTuple):
     """One entry. `size` is what lies in the archive, `real_size` the file's; they differ for sparse files, whose
-    `sparse` lists (offset, length) of the data that is there. Numbers are checked for range, names are not.
+    `sparse` lists (offset, length) of the data that is there. `mtime` is in nanoseconds. Numbers are checked for
+    range, names are not.
     """
 
     kind: int
@@ -40,7 +44,7 @@ class Entry(NamedTuple):
     mode: int
     uid: int
     gid: int
-    mtime: float
+    mtime: int
     size: int
     real_size: int
     major: int
@@ -55,6 +59,7 @@ def entries(source: Source) -> Iterator[Entry]:
     """
     records: dict[bytes, bytes] = {}
     global_records: dict[bytes, bytes] = {}
+    extended = 0
     while True:
         header = source.read(BLOCK)
         if not header or not any(header):
@@ -65,16 +70,19 @@ def entries(source: Source) -> Iterator[Entry]:
         kind = header[156] or REGULAR
         size = _number(header[124:136], "size")
         if kind in {_PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK}:
-            content = _extended(source, size)
+            extended += size
+            content = _extended(source, size, extended)
             if kind == _PAX:
                 records.update(_pax_records(content))
             elif kind == _PAX_GLOBAL:
-                global_records.update(_pax_records(content))
+                # One name, size or attribute for all files that follow makes no sense; docker takes nothing at all.
+                found = _pax_records(content)
+                global_records.update((key, found[key]) for key in _FOR_ALL & found.keys())
             else:
                 records[b"path" if kind == _GNU_NAME else b"linkpath"] = content.split(b"\0", 1)[0]
             continue
-        yield _entry(header, kind, size, {**global_records, **records}, source)
-        records = {}
+        yield _entry(header, kind, size, {**global_records, **records} if global_records else records, source)
+        records, extended = {}, 0
 
 
 def padding(size: int) -> int:
@@ -85,7 +93,8 @@ def padding(size: int) -> int:
 def _check_sum(header: bytes) -> None:
     stated = _number(header[148:156], "checksum")
     blanked = header[:148] + b" " * 8 + header[156:]
-    if stated not in {sum(blanked), sum(byte - 256 if byte > 127 else byte for byte in blanked)}:
+    # Some old writers summed signed bytes.
+    if stated != sum(blanked) and stated != sum(byte - 256 if byte > 127 else byte for byte in blanked):
         raise ImageRefused("a header of the archive is damaged (checksum)")
 
 
@@ -96,20 +105,17 @@ def _number(field: bytes, what: str) -> int:
             value -= 1 << (len(field) * 8 - 1)
     else:
         text = field.split(b"\0", 1)[0].strip()
-        try:
-            value = int(text, 8) if text else 0
-        except ValueError:
-            raise ImageRefused(f"a header of the archive has {field!r} as its {what}") from None
-        if text[:1] in b"+-_" and text:
+        if text.translate(None, b"01234567"):  # int() would let signs, underscores and 0o pass
             raise ImageRefused(f"a header of the archive has {field!r} as its {what}")
+        value = int(text, 8) if text else 0
     if value > _LARGEST or (value < 0 and what != "mtime"):
         raise ImageRefused(f"a header of the archive has {value} as its {what}")
     return value
 
 
-def _extended(source: Source, size: int) -> bytes:
-    if size > LONGEST_HEADER:
-        raise ImageRefused(f"an extended header of {size} bytes (the limit is {LONGEST_HEADER})")
+def _extended(source: Source, size: int, total: int) -> bytes:
+    if total > LONGEST_HEADER:
+        raise ImageRefused(f"extended headers of {total} bytes for one entry (the limit is {LONGEST_HEADER})")
     content = source.read(size + padding(size))
     if len(content) < size:
         raise ImageRefused("the archive ends in the middle of an extended header")
@@ -146,7 +152,11 @@ def _entry(header: bytes, kind: int, size: int, records: Mapping[bytes, bytes], 
         sparse = _old_gnu_map(header, source)
         real_size = _number(header[483:495], "real size")
     elif b"GNU.sparse.major" in records:
-        name, real_size, sparse, size = _pax_sparse(records, name, size, source)
+        real_size, sparse, size = _pax_sparse(records, size, source)
+    elif b"GNU.sparse.map" in records:
+        real_size, sparse = _decimal(records, b"GNU.sparse.size", size), _pax_map(records[b"GNU.sparse.map"])
+    elif b"GNU.sparse.size" in records:
+        raise ImageRefused("a sparse file of an unknown format")
     name = records.get(b"GNU.sparse.name", records.get(b"path", name))
     if kind not in _KNOWN:
         kind = REGULAR  # POSIX: what one does not know is a regular file
@@ -173,19 +183,20 @@ def _decimal(records: Mapping[bytes, bytes], key: bytes, otherwise: int) -> int:
     text = records.get(key)
     if text is None:
         return otherwise
-    if not text.isdigit() or int(text) > _LARGEST:
+    if not text.isdigit() or len(text) > 20 or int(text) > _LARGEST:
         raise ImageRefused(f"a pax header has {text[:40]!r} as its {key.decode()}")
     return int(text)
 
 
-def _time(records: Mapping[bytes, bytes], otherwise: int) -> float:
+def _time(records: Mapping[bytes, bytes], otherwise: int) -> int:
     text = records.get(b"mtime")
     if text is None:
-        return float(otherwise)
-    try:
-        return float(text)
-    except ValueError:
-        raise ImageRefused(f"a pax header has {text[:40]!r} as its mtime") from None
+        return otherwise * 1_000_000_000
+    found = _DECIMAL_TIME.match(text)
+    if found is None:
+        raise ImageRefused(f"a pax header has {text[:40]!r} as its mtime")
+    value = int(found[2]) * 1_000_000_000 + int((found[3] or b"")[:9].ljust(9, b"0"))
+    return -value if found[1] else value
 
 
 def _old_gnu_map(header: bytes, source: Source) -> tuple[tuple[int, int], ...]:
@@ -210,23 +221,35 @@ def _map_fields(block: bytes) -> list[tuple[int, int]]:
 
 
 def _pax_sparse(
-    records: Mapping[bytes, bytes], name: bytes, size: int, source: Source
-) -> tuple[bytes, int, tuple[tuple[int, int], ...], int]:
+    records: Mapping[bytes, bytes], size: int, source: Source
+) -> tuple[int, tuple[tuple[int, int], ...], int]:
     """GNU sparse format 1.0: the map stands before the data, in decimal lines, filled up to whole blocks."""
     if (records[b"GNU.sparse.major"], records.get(b"GNU.sparse.minor")) != (b"1", b"0"):
         raise ImageRefused("a sparse file of an unknown format")
-    text, lines_wanted, used = b"", 1, 0
-    while text.count(b"\n") < lines_wanted:
+    blocks: list[bytes] = []
+    lines, lines_wanted = 0, 1
+    while lines < lines_wanted:
         block = source.read(BLOCK)
-        used += BLOCK
-        if len(block) < BLOCK or used > min(size, LONGEST_HEADER):
+        blocks.append(block)
+        if len(block) < BLOCK or len(blocks) * BLOCK > min(size, LONGEST_HEADER):
             raise ImageRefused("a sparse file's map does not end")
-        text += block
-        if lines_wanted == 1 and b"\n" in text:
-            lines_wanted = 1 + 2 * _line(text.split(b"\n", 1)[0])
-    numbers = [_line(line) for line in text.split(b"\n")[1:lines_wanted]]
-    pieces = tuple(zip(numbers[::2], numbers[1::2], strict=True))
-    return name, _decimal(records, b"GNU.sparse.realsize", size), pieces, size - used
+        if not lines and b"\n" in block:
+            lines_wanted = 1 + 2 * _line(b"".join(blocks).split(b"\n", 1)[0])
+        lines += block.count(b"\n")
+    numbers = [_line(line) for line in b"".join(blocks).split(b"\n")[1:lines_wanted]]
+    return _decimal(records, b"GNU.sparse.realsize", size), _pairs(numbers), size - len(blocks) * BLOCK
+
+
+def _pax_map(text: bytes) -> tuple[tuple[int, int], ...]:
+    """GNU sparse format 0.1: the map is a record, `offset,length,…`."""
+    numbers = [_line(number) for number in text.split(b",")] if text else []
+    if len(numbers) % 2:
+        raise ImageRefused("a sparse file's map is malformed")
+    return _pairs(numbers)
+
+
+def _pairs(numbers: list[int]) -> tuple[tuple[int, int], ...]:
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _line(text: bytes) -> int:

@@ -10,7 +10,8 @@ import errno
 import os
 import stat
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,9 +24,10 @@ from composer.image.decompress import LayerStream
 _WHITEOUT, _OPAQUE, _RESERVED = b".wh.", b".wh..wh..opq", b".wh..wh."
 _OVERLAY_XATTRS = (b"trusted.overlay.", b"user.overlay.")
 _MAY_FAIL = {errno.ENOTSUP, errno.EPERM, errno.ENODATA, errno.EINVAL, errno.ERANGE, errno.E2BIG, errno.ENOSPC}
+_ROOT = b"."
 _CHUNK = 1 << 20
 _OPEN_PARENTS = 128
-_LARGEST_TIME = 1 << 33
+_LARGEST_TIME = (1 << 33) * 1_000_000_000
 _LARGEST_ID = (1 << 32) - 2
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -63,13 +65,15 @@ def unpack_layer(
         try:
             return _Unpacker(root, limits or Limits()).run(LayerStream(source, (limits or Limits()).content * 2))  # type: ignore[arg-type]
         except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise ImageError(
-                    f"no space left on the device for a layer ({target})", hint="free some: jocker image prune"
-                ) from error
-            raise ImageRefused(f"a layer cannot be unpacked: {error.strerror} ({error.filename!r})") from error
+            raise _explained("it", error) from error
         finally:
             os.close(root)
+
+
+def _explained(what: str, error: OSError) -> ImageError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return ImageError(f"{what} cannot be unpacked: no space left on the device", hint="jocker image prune")
+    return ImageRefused(f"{what} cannot be unpacked: {error.strerror}")
 
 
 class _Window:
@@ -89,9 +93,8 @@ class _Unpacker:
     root: int
     limits: Limits
     parents: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
-    times: list[tuple[bytes, float]] = field(default_factory=list)
-    implicit: dict[bytes, None] = field(default_factory=dict)
-    made: set[bytes] = field(default_factory=set)
+    times: list[tuple[bytes, int]] = field(default_factory=list)
+    implicit: dict[bytes, None] = field(default_factory=lambda: {_ROOT: None})
     removed: set[bytes] = field(default_factory=set)
     entries: int = 0
     content: int = 0
@@ -102,12 +105,13 @@ class _Unpacker:
                 self.entries += 1
                 self.content += entry.real_size if entry.kind == tar.REGULAR else 0
                 if self.entries > self.limits.entries:
-                    raise ImageRefused(f"a layer has more than {self.limits.entries} entries")
+                    raise ImageRefused(f"it has more than {self.limits.entries} entries")
                 if self.content > self.limits.content:
-                    raise ImageRefused(
-                        f"a layer unpacks to more than {self.limits.content} bytes at {shown(entry.name)}"
-                    )
-                self._place(entry, stream)
+                    raise ImageRefused(f"it unpacks to more than {self.limits.content} bytes at {shown(entry.name)}")
+                try:
+                    self._place(entry, stream)
+                except OSError as error:
+                    raise _explained(shown(entry.name), error) from error
             for path, mtime in reversed(self.times):
                 with suppress(OSError):
                     fd = open_in_root(self.root, path, _DIRECTORY_FLAGS)
@@ -131,14 +135,20 @@ class _Unpacker:
         if not parts:
             if entry.kind == tar.DIRECTORY:
                 self._dress(self.root, entry)
-                self.times.append((b".", entry.mtime))
-            self._skip(entry, stream)
+                self.times.append((_ROOT, entry.mtime))
+                self.implicit.pop(_ROOT, None)
+            _discard(stream, entry.size + tar.padding(entry.size), entry.name)
+            return
+        if _RESERVED in entry.name and any(part.startswith(_RESERVED) and part != _OPAQUE for part in parts):
+            _discard(
+                stream, entry.size + tar.padding(entry.size), entry.name
+            )  # aufs' own bookkeeping, in images of old
             return
         name = parts[-1]
         directory = b"/".join(parts[:-1])
         if name.startswith(_WHITEOUT):
             self._white_out(directory, name, entry)
-            self._skip(entry, stream)
+            _discard(stream, entry.size + tar.padding(entry.size), entry.name)
             return
         parent = self._parent(directory)
         path = b"/".join(parts)
@@ -146,8 +156,7 @@ class _Unpacker:
             self._file(parent, name, entry, stream)
         else:
             self._special(parent, name, path, entry)
-            self._skip(entry, stream)
-        self.made.add(path)
+            _discard(stream, entry.size + tar.padding(entry.size), entry.name)
         if path in self.implicit:
             del self.implicit[path]
 
@@ -157,21 +166,21 @@ class _Unpacker:
         elif entry.kind == tar.SYMLINK:
             if not entry.link or b"\0" in entry.link:
                 raise ImageRefused(f"{shown(entry.name)}: a symbolic link to nothing")
-            self._clear(parent, name, path)
+            self._clear(parent, name)
             os.symlink(entry.link, name, dir_fd=parent)
             os.chown(name, *_owner(entry), dir_fd=parent, follow_symlinks=False)
             os.utime(name, ns=(_ns(entry.mtime), _ns(entry.mtime)), dir_fd=parent, follow_symlinks=False)
         elif entry.kind == tar.HARD_LINK:
-            self._hard_link(parent, name, path, entry)
+            self._hard_link(parent, name, entry)
         else:
-            self._node(parent, name, path, entry)
+            self._node(parent, name, entry)
 
     def _file(self, parent: int, name: bytes, entry: tar.Entry, stream: LayerStream) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             fd = os.open(name, flags, 0o600, dir_fd=parent)
         except FileExistsError:
-            self._clear(parent, name, b"/".join(_parts(entry.name)))
+            self._clear(parent, name)
             fd = os.open(name, flags, 0o600, dir_fd=parent)
         try:
             if entry.sparse is None:
@@ -185,24 +194,25 @@ class _Unpacker:
             os.close(fd)
 
     def _directory(self, parent: int, name: bytes, path: bytes, entry: tar.Entry) -> None:
+        hidden = path in self.removed
         try:
             os.mkdir(name, 0o700, dir_fd=parent)
         except FileExistsError:
             found = os.stat(name, dir_fd=parent, follow_symlinks=False)
             if not stat.S_ISDIR(found.st_mode):
-                self._clear(parent, name, path)
+                hidden = hidden or _is_whiteout(found)
+                self._clear(parent, name)
                 os.mkdir(name, 0o700, dir_fd=parent)
         fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
         try:
             self._dress(fd, entry)
-            if path in self.removed:
-                os.setxattr(fd, b"trusted.overlay.opaque", b"y")
-                self.removed.discard(path)
+            if hidden:
+                _make_opaque(fd)
         finally:
             os.close(fd)
         self.times.append((path, entry.mtime))
 
-    def _hard_link(self, parent: int, name: bytes, path: bytes, entry: tar.Entry) -> None:
+    def _hard_link(self, parent: int, name: bytes, entry: tar.Entry) -> None:
         target = _parts(entry.link)
         if not target:
             raise ImageRefused(f"{shown(entry.name)}: a hard link to nothing")
@@ -216,21 +226,21 @@ class _Unpacker:
             found = os.stat(target[-1], dir_fd=source, follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):
                 raise ImageRefused(f"{shown(entry.name)}: a hard link to the directory {shown(entry.link)}")
-            self._clear(parent, name, path)
+            self._clear(parent, name)
             os.link(target[-1], name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
         except FileNotFoundError:
             raise ImageRefused(f"{shown(entry.name)}: a hard link to {shown(entry.link)}, which is not there") from None
         finally:
             os.close(source)
 
-    def _node(self, parent: int, name: bytes, path: bytes, entry: tar.Entry) -> None:
+    def _node(self, parent: int, name: bytes, entry: tar.Entry) -> None:
         kinds = {tar.CHARACTER: stat.S_IFCHR, tar.BLOCK_DEVICE: stat.S_IFBLK, tar.FIFO: stat.S_IFIFO}
         kind = kinds[entry.kind]
         if kind == stat.S_IFCHR and (entry.major, entry.minor) == (0, 0):
             raise ImageRefused(f"{shown(entry.name)}: a device 0/0, which overlayfs takes for a whiteout")
         if entry.major > 0xFFF or entry.minor > 0xFFFFF:
             raise ImageRefused(f"{shown(entry.name)}: there is no device {entry.major}/{entry.minor}")
-        self._clear(parent, name, path)
+        self._clear(parent, name)
         os.mknod(name, kind | 0o600, os.makedev(entry.major, entry.minor), dir_fd=parent)
         os.chown(name, *_owner(entry), dir_fd=parent, follow_symlinks=False)
         fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
@@ -265,21 +275,18 @@ class _Unpacker:
     def _white_out(self, directory: bytes, name: bytes, entry: tar.Entry) -> None:
         hidden = name[len(_WHITEOUT) :]
         if name == _OPAQUE:
-            os.setxattr(self._parent(directory), b"trusted.overlay.opaque", b"y")
+            _make_opaque(self._parent(directory))
             return
-        if name.startswith(_RESERVED):
-            return  # aufs' own bookkeeping, in images of old
         if hidden in {b"", b".", b".."} or b"\0" in hidden:
             raise ImageRefused(f"{shown(entry.name)}: not a whiteout of anything")
-        path = directory + b"/" + hidden if directory else hidden
-        if path in self.made or any(other.startswith(path + b"/") for other in self.made):
-            return  # it hides what is below, not what this layer brings
+        self.removed.add(directory + b"/" + hidden if directory else hidden)
         parent = self._parent(directory)
         try:
             os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent)
         except FileExistsError:
-            return
-        self.removed.add(path)
+            # It hides what is below, not what this layer brings; a directory would let through what is below.
+            with suppress(NotADirectoryError), _opened(hidden, parent) as fd:
+                _make_opaque(fd)
 
     def _parent(self, directory: bytes) -> int:
         """A descriptor of the directory, made if it is not there; the most recent ones stay open."""
@@ -289,9 +296,7 @@ class _Unpacker:
             return known
         try:
             fd = open_in_root(self.root, directory, _DIRECTORY_FLAGS & ~os.O_NOFOLLOW)
-        except FileNotFoundError:
-            fd = self._make_parents(directory)
-        except NotADirectoryError:
+        except (FileNotFoundError, NotADirectoryError):
             fd = self._make_parents(directory)
         except OSError as error:
             raise ImageRefused(f"{shown(directory)} cannot be a directory: {error.strerror}") from None
@@ -311,7 +316,9 @@ class _Unpacker:
             except FileNotFoundError:
                 following = self._make_parent(fd, part, walked)
             except NotADirectoryError:
-                self._clear(fd, part, walked)  # a file or a whiteout: a directory takes its place
+                if _is_whiteout(os.stat(part, dir_fd=fd, follow_symlinks=False)):
+                    self.removed.add(walked)
+                self._clear(fd, part)  # a file or a whiteout: a directory takes its place
                 following = self._make_parent(fd, part, walked)
             except OSError as error:
                 os.close(fd)
@@ -329,34 +336,26 @@ class _Unpacker:
         fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
         os.fchmod(fd, 0o755)
         if path in self.removed:
-            os.setxattr(fd, b"trusted.overlay.opaque", b"y")
-            self.removed.discard(path)
+            _make_opaque(fd)
         self.implicit[path] = None
         return fd
 
-    def _clear(self, parent: int, name: bytes, path: bytes) -> None:
+    def _clear(self, parent: int, name: bytes) -> None:
         """Takes away what is in the way, with everything below it."""
         try:
             os.unlink(name, dir_fd=parent)
         except FileNotFoundError:
             return
         except IsADirectoryError:
-            self._forget_parents()
-            for known in [known for known in self.made if known.startswith(path + b"/")]:
-                self.made.discard(known)
             remove_tree_at(parent, name)
+        self._forget_parents(but=parent)  # they may have been found through it
 
-    def _forget_parents(self) -> None:
-        while self.parents:
-            os.close(self.parents.popitem()[1])
-
-    def _skip(self, entry: tar.Entry, stream: LayerStream) -> None:
-        left = entry.size + tar.padding(entry.size)
-        while left:
-            piece = stream.some(min(left, _CHUNK))
-            if not piece:
-                raise ImageRefused(f"the archive ends in the middle of {shown(entry.name)}")
-            left -= len(piece)
+    def _forget_parents(self, but: int = -1) -> None:
+        for fd in self.parents.values():
+            if fd != but:
+                os.close(fd)
+        kept = [(directory, fd) for directory, fd in self.parents.items() if fd == but]
+        self.parents = OrderedDict(kept)
 
 
 def _pour(fd: int, size: int, stream: LayerStream, name: bytes) -> None:
@@ -418,10 +417,25 @@ def _owner(entry: tar.Entry) -> tuple[int, int]:
     return entry.uid, entry.gid
 
 
-def _ns(seconds: float) -> int:
-    if seconds != seconds:  # NaN
-        return 0
-    return int(max(-_LARGEST_TIME, min(_LARGEST_TIME, seconds)) * 1_000_000_000)
+def _ns(time: int) -> int:
+    return max(-_LARGEST_TIME, min(_LARGEST_TIME, time))
+
+
+@contextmanager
+def _opened(name: bytes, parent: int | None) -> Iterator[int]:
+    fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _is_whiteout(found: os.stat_result) -> bool:
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+
+
+def _make_opaque(directory: int) -> None:
+    os.setxattr(directory, b"trusted.overlay.opaque", b"y")
 
 
 def shown(name: bytes) -> str:
@@ -436,25 +450,24 @@ def fix_implicit_parents(target: str, lowers: tuple[str, ...], implicit: tuple[b
     """
     for path in implicit:
         for lower in lowers:
-            with suppress(OSError):
-                root = os.open(lower, _DIRECTORY_FLAGS)
-                try:
+            try:
+                with _opened(os.fsencode(lower), None) as root:
                     below = open_in_root(root, path, _DIRECTORY_FLAGS)
-                finally:
-                    os.close(root)
-                try:
+            except FileNotFoundError:
+                continue
+            except OSError:
+                break  # a file, a link, a whiteout: nothing of what is further below shows
+            try:
+                with suppress(OSError):
                     _take_after(target, path, below)
-                finally:
-                    os.close(below)
-                break
+            finally:
+                os.close(below)
+            break
 
 
 def _take_after(target: str, path: bytes, below: int) -> None:
-    root = os.open(target, _DIRECTORY_FLAGS)
-    try:
+    with _opened(os.fsencode(target), None) as root:
         mine = open_in_root(root, path, _DIRECTORY_FLAGS)
-    finally:
-        os.close(root)
     try:
         found = os.fstat(below)
         os.fchown(mine, found.st_uid, found.st_gid)
