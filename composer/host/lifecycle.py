@@ -97,7 +97,7 @@ class Lifecycle:
         outcome = StopOutcome.STOPPED
         if os.path.exists(self._runtime.exec_fifo(container_id)):
             number = signal.SIGKILL  # never started: there is nothing to be gentle with
-        elif number != signal.SIGKILL and not process.handles_signal(first.pid, number):
+        elif number != signal.SIGKILL and _is_deaf(first.pid, number):
             number, outcome = signal.SIGKILL, StopOutcome.DEAF
         if cgroup.is_frozen(cgroup_path):
             cgroup.freeze(cgroup_path, frozen=False)  # a frozen process gets no signal
@@ -144,7 +144,8 @@ class Lifecycle:
             self._await_end(container_id, first)
         if first is None:
             # A crash in the middle of `create`: conmon or the runtime may be at it still, without us.
-            for pid in process.with_argument(container_id):
+            # Another store may hold the same id, which follows from the stack: only what works for our runtime.
+            for pid in process.with_arguments(container_id, self._runtime.root):
                 process.kill_and_wait(pid)
         cgroup_path = f"{paths.stack_cgroup(project)}/{container_id}"
         if os.path.isdir(self._runtime.state_dir(container_id)):
@@ -195,6 +196,10 @@ class Lifecycle:
         for directory in (paths.bundles, f"{paths.run}/conmon", paths.runc, paths.containers, paths.volumes):
             with suppress(OSError):
                 os.rmdir(directory)
+
+
+def _is_deaf(pid: int, number: int) -> bool:
+    return process.is_first_of_namespace(pid) and not process.handles_signal(pid, number)
 
 
 def _remove(path: str) -> None:

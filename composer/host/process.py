@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
+import time
 from contextlib import suppress
+from typing import NamedTuple
 
 from composer.errors import UsageError
 
 # rt_sigtimedwait on x86-64; arm64, riscv64, loongarch64; s390x, i386, arm; ppc64le; with 64-bit times on 32 bits.
 _SIGTIMEDWAIT = frozenset({"128", "137", "177", "176", "421"})
 
+_SIGNAL_NAME = re.compile(
+    r"(?:SIG)?(?:(?P<plain>[A-Z]+[0-9]?)|RTMIN\+(?P<above>[0-9]{1,2})|RTMAX-(?P<below>[0-9]{1,2}))\Z"
+)
+
 
 def start_time(pid: int) -> int | None:
     """When the process began, in clock ticks since boot (proc(5), stat field 22), or None if there is none.
 
-    A zombie counts as none: it runs no more. A pid is trusted only together with this number.
+    A zombie counts as none: it runs no more, unless threads outlive its main one. A pid is trusted only together with
+    this number.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
@@ -24,7 +32,7 @@ def start_time(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = stat[stat.rindex(b")") + 2 :].split()  # the name in parentheses may hold anything, parentheses too
-    if fields[0] in {b"Z", b"X"}:
+    if fields[0] in {b"Z", b"X"} and int(fields[17]) <= 1:
         return None
     return int(fields[19])
 
@@ -67,65 +75,113 @@ def wait_gone(pid: int, started: int, timeout: float | None) -> bool:
         os.close(fd)
 
 
+def is_first_of_namespace(pid: int) -> bool:
+    """Whether it is PID 1 of its pid namespace: the kernel drops signals it has no handler for."""
+    with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/status") as file:
+        for line in file:
+            if line.startswith("NSpid:"):
+                return line.split()[-1] == "1"
+    return False
+
+
 def handles_signal(pid: int, signal_number: int) -> bool:
     """Whether any thread of the process catches, blocks or waits for the signal (proc(5), status SigCgt and SigBlk).
 
-    A PID 1 of a namespace that does none of these never notices it: the kernel drops signals without a handler for
-    it. While a thread sits in sigtimedwait(2), as tini does, what it waits for is missing in SigBlk: so the system
-    call itself counts. Says True when in doubt (the process is going away, or hides its calls).
+    Says True when in doubt (the process is going away, hides its calls, or does not hold still).
     """
     bit = 1 << (signal_number - 1)
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except (FileNotFoundError, ProcessLookupError):
         return True
-    for thread in threads:
-        with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/task/{thread}/status") as file:
-            for line in file:
-                if line.startswith(("SigCgt:", "SigBlk:")) and int(line[7:], 16) & bit:
-                    return True
-        if _may_wait_for_signals(f"/proc/{pid}/task/{thread}/syscall"):
-            return True
-    return False
+    return any(_listens(f"/proc/{pid}/task/{thread}", bit) for thread in threads)
 
 
-def _may_wait_for_signals(path: str) -> bool:
-    """Whether the thread is in sigtimedwait(2), by proc(5) `syscall`: `NUMBER ARGUMENTS…`, or `running`."""
+def _listens(thread: str, bit: int) -> bool:
+    """While a thread sits in sigtimedwait(2), as tini does, what it waits for is missing in SigBlk: so the system call
+    itself counts. One that was woken in it and has no CPU yet shows neither. So silence is believed of a thread that
+    slept in another call all the time we looked, or that twice did run and not sleep between two looks.
+    """
+    convincing = 0
     try:
-        with open(path) as file:
-            call = file.read().split(maxsplit=1)
+        for _ in range(50):
+            before = _look_at(thread)
+            call = _system_call(thread)
+            if before.heard & bit or call in _SIGTIMEDWAIT:
+                return True
+            if call == "running":
+                time.sleep(0.005)  # the kernel adds up CPU time by ticks
+            after = _look_at(thread)
+            if after.heard & bit:
+                return True
+            if before.sleeps == after.sleeps:
+                if call != "running":
+                    return False
+                convincing += after.ran > before.ran
+                if convincing == 2:
+                    return False
     except OSError:
-        return True
-    return not call or call[0] in _SIGTIMEDWAIT
+        return True  # it has ended, or this kernel does not tell
+    return True
+
+
+class _Look(NamedTuple):
+    """`heard`: signals caught or blocked, one bit each; `sleeps`: how often it went to sleep; `ran`: ns on a CPU."""
+
+    heard: int
+    sleeps: int
+    ran: int
+
+
+def _look_at(thread: str) -> _Look:
+    heard = sleeps = 0
+    with open(f"{thread}/status") as file:
+        for line in file:
+            if line.startswith(("SigCgt:", "SigBlk:")):
+                heard |= int(line[7:], 16)
+            elif line.startswith("voluntary_ctxt_switches:"):
+                sleeps = int(line[24:])
+    with open(f"{thread}/schedstat") as file:
+        return _Look(heard, sleeps, int(file.read().split()[0]))
+
+
+def _system_call(thread: str) -> str:
+    """The number of the system call a thread sleeps in, or `running` (proc(5) `syscall`)."""
+    with open(f"{thread}/syscall") as file:
+        return file.read().partition(" ")[0].strip()
 
 
 def signal_number(name: str) -> int:
     """The number of `SIGTERM`, `TERM`, `15`, `SIGRTMIN+3`. Raises `UsageError`."""
     text = name.strip().upper()
-    if text.isdigit() and 0 < int(text) <= signal.SIGRTMAX:
-        return int(text)
-    base, sign, offset = text.removeprefix("SIG").partition("+")
-    if not sign:
-        base, sign, offset = base.partition("-")
-    try:
-        number = int(signal.Signals[f"SIG{base}"])
-        if sign:
-            number += int(offset) if "+" in text else -int(offset)
-    except (KeyError, ValueError):
+    if text.isascii() and text.isdecimal():
+        number = int(text)
+    elif found := _SIGNAL_NAME.match(text):
+        number = _named(found)
+    else:
         number = 0
     if not 0 < number <= signal.SIGRTMAX:
         raise UsageError(f"{name!r} is not a signal", hint="write SIGTERM, TERM, 15 or SIGRTMIN+3")
     return number
 
 
-def with_argument(argument: str) -> tuple[int, ...]:
-    """The pids of all processes that have `argument` as one of their arguments (a walk over /proc)."""
-    wanted = argument.encode()
+def _named(found: re.Match[str]) -> int:
+    if found["above"]:
+        return signal.SIGRTMIN + int(found["above"])
+    if found["below"]:
+        number = signal.SIGRTMAX - int(found["below"])
+        return number if number >= signal.SIGRTMIN else 0
+    return int(signal.Signals.__members__.get(f"SIG{found['plain']}", 0))
+
+
+def with_arguments(*arguments: str) -> tuple[int, ...]:
+    """The pids of all processes that have each of `arguments` among their arguments (a walk over /proc)."""
+    wanted = {argument.encode() for argument in arguments}
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit() and int(entry) != os.getpid():
             with suppress(OSError), open(f"/proc/{entry}/cmdline", "rb") as file:
-                if wanted in file.read().split(b"\0"):
+                if wanted <= set(file.read().split(b"\0")):
                     found.append(int(entry))
     return tuple(found)
 

@@ -66,13 +66,15 @@ def first_process(paths: Paths, container_id: str) -> FirstProcess | None:
 
 def conmon_process(paths: Paths, container_id: str) -> FirstProcess | None:
     """conmon, if its pidfile names a process that lives and is it."""
-    text = (read_text(f"{paths.conmon(container_id)}/conmon.pid") or "").strip()
+    pidfile = f"{paths.conmon(container_id)}/conmon.pid"
+    text = (read_text(pidfile) or "").strip()
     if not text.isdigit():
         return None
     pid = int(text)
     started = process.start_time(pid)
     with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-        if started is not None and container_id.encode() in file.read().split(b"\0"):
+        # Its own pidfile among its arguments: another store's conmon may have the same container id.
+        if started is not None and pidfile.encode() in file.read().split(b"\0"):
             return FirstProcess(pid, started)
     return None
 
