@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from composer.actual.parse import actual_of
@@ -14,23 +13,22 @@ from composer.paths import Paths
 
 def observe(paths: Paths, project: str) -> ActualStack:
     """One project as it is now."""
-    mine = (record for record in records.every(paths) if record.get("project") == project)
-    return ActualStack(project=project, containers=_sorted(paths, mine))
+    mine = [record for record in records.every(paths) if record.get("project") == project]
+    return ActualStack.of(project, (_seen(paths, record) for record in mine))
 
 
 def observe_all(paths: Paths) -> tuple[ActualStack, ...]:
-    """Every project of this store, by name."""
+    """Every project of this store, by name. Records that name none belong to nobody."""
     by_project: dict[str, list[dict[str, Any]]] = {}
     for record in records.every(paths):
-        by_project.setdefault(record["project"], []).append(record)
+        project = record.get("project")
+        if isinstance(project, str):
+            by_project.setdefault(project, []).append(record)
     return tuple(
-        ActualStack(project=project, containers=_sorted(paths, found)) for project, found in sorted(by_project.items())
+        ActualStack.of(project, (_seen(paths, record) for record in found))
+        for project, found in sorted(by_project.items())
     )
 
 
-def _sorted(paths: Paths, found: Iterable[dict[str, Any]]) -> tuple[ActualContainer, ...]:
-    containers = []
-    for record in found:
-        seen = snapshot(paths, record)
-        containers.append(actual_of(record, **seen._asdict()))
-    return tuple(sorted(containers, key=lambda one: (one.service, one.oneoff, one.number, one.created_at, one.id)))
+def _seen(paths: Paths, record: dict[str, Any]) -> ActualContainer:
+    return actual_of(record, **snapshot(paths, record)._asdict())

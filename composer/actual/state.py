@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -68,3 +68,9 @@ class ActualStack:
 
     project: str
     containers: tuple[ActualContainer, ...] = ()
+
+    @classmethod
+    def of(cls, project: str, containers: Iterable[ActualContainer]) -> ActualStack:
+        """The stack of these containers, given in any order: plans do not depend on how a directory is listed."""
+        in_order = sorted(containers, key=lambda one: (one.service, one.oneoff, one.number, one.created_at, one.id))
+        return cls(project=project, containers=tuple(in_order))

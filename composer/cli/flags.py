@@ -53,7 +53,7 @@ def policy(
     return Policy(
         services=tuple(services or ()),
         recreate=recreate,
-        recreate_dependencies="always" if always_recreate_deps else "changed",
+        recreate_dependencies="never" if no_recreate else "always" if always_recreate_deps else "changed",
         no_deps=no_deps,
         no_start=no_start,
         remove_orphans=remove_orphans,

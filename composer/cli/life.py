@@ -17,9 +17,9 @@ from composer.plan.plan import Plan
 from composer.plan.teardown import plan_kill, plan_restart, plan_rm, plan_start, plan_stop
 
 
-def _do(options: Globals, command: str, make: Callable[[ActualStack, tuple[str, ...]], Plan]) -> Plan:
+def _do(options: Globals, command: str, make: Callable[[ActualStack, tuple[str, ...] | None], Plan]) -> Plan:
     name, project = road.known_services(options)
-    known = tuple(project.services) if project else ()
+    known = tuple(project.services) if project else None
     with road.stack_lock(options, name, command):
         found = make(observe(options.paths, name), known)
         road.apply(options, found)
@@ -76,7 +76,7 @@ def rm(
     """Remove stopped containers."""
     named = tuple(services or ())
 
-    def make(actual: ActualStack, known: tuple[str, ...]) -> Plan:
+    def make(actual: ActualStack, known: tuple[str, ...] | None) -> Plan:
         found = plan_rm(actual, services=named, known=known, stop=stop_first, volumes=volumes)
         names = [node.step.subject for node in found.nodes]
         if not names:

@@ -34,6 +34,5 @@ def render(context: typer.Context, service: str, index: Index = 0) -> None:
     if found and found[0].config_hash == container.config_hash:
         new_id = found[0].id
     else:
-        replaces = found[0].id if found else ""
-        new_id = container_id(project.name, container.name, container.config_hash, replaces)
+        new_id = container_id(container, replaces=found[0].id if found else "")
     print(Machine(paths).render(container, new_id), end="")

@@ -174,7 +174,7 @@ def _carry_out(options: Globals, container: DesiredContainer, *, tty: bool, deta
 
     paths = options.paths
     machine = Machine(paths)
-    new_id = container_id(container.project, container.name, container.config_hash, "")
+    new_id = container_id(container)
     with road.stack_lock(options, container.project, "run"):
         try:
             machine.create_container(container, new_id, replaces="", volumes={}, stdin_once=not detach)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from composer.desired.state import ContainerSpec
+from composer.desired.state import ContainerSpec, DesiredContainer
 from composer.model.service import AnonymousVolume, BindMount, Mount, TmpfsMount, Ulimit
 
 HASH_VERSION = 1
@@ -63,9 +63,13 @@ def _mount(plain: Mapping[str, Any]) -> Mount:
 def config_hash(spec: ContainerSpec) -> str:
     """64 hex digits over what the container would really be; key order, comments and paths of files do not count."""
     text = json.dumps([HASH_VERSION, spec_to_json(spec)], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
-def container_id(project: str, name: str, spec_hash: str, replaces: str) -> str:
-    """64 hex digits that follow from what the container is and which container it replaces ("" = none)."""
-    return hashlib.sha256("\0".join((project, name, spec_hash, replaces)).encode()).hexdigest()
+def container_id(container: DesiredContainer, replaces: str = "") -> str:
+    """64 hex digits that follow from what the container is and which container it replaces ("" = none).
+
+    The service is part of it: a `container_name` may move from one service to another.
+    """
+    parts = (container.project, container.service, container.name, container.config_hash, replaces)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

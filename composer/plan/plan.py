@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from composer.plan.steps import AnyStep
@@ -47,10 +46,6 @@ class Draft:
         number = len(self._nodes) + 1
         self._nodes.append(Node(number, step, tuple(sorted(set(after)))))
         return number
-
-    def steps(self, wanted: Callable[[AnyStep], bool]) -> tuple[int, ...]:
-        """Numbers of the steps written so far for which `wanted` holds."""
-        return tuple(node.number for node in self._nodes if wanted(node.step))
 
     def finish(self, *, unchanged: tuple[str, ...] = (), warnings: tuple[str, ...] = ()) -> Plan:
         return Plan(nodes=tuple(self._nodes), unchanged=unchanged, warnings=warnings)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from composer.actual.state import ActualContainer, ActualStack, Status
 from composer.desired.state import DesiredService, DesiredStack
-from composer.errors import ImageNotFound
+from composer.errors import ContainerError, ImageNotFound, UsageError
+from composer.model.service import Dependency
 from composer.plan.order import dependents, ordered, selected
 from composer.plan.plan import Draft, Plan
 from composer.plan.policy import Policy
@@ -26,20 +27,37 @@ from composer.plan.verdicts import Removal, Replacement, Verdict, judge
 
 
 def plan_up(desired: DesiredStack, actual: ActualStack, policy: Policy) -> Plan:
-    """The steps that make `actual` into `desired`. Raises `UsageError` (unknown service), `ImageNotFound` (a missing
-    image that must not be pulled).
+    """The steps that make `actual` into `desired`. Raises `UsageError` (unknown service, a scale that cannot be),
+    `ImageNotFound` (a missing image that must not be pulled), `ContainerError` (a name that is taken).
     """
     graph = {name: service.depends_on for name, service in desired.services.items()}
     chosen = selected(graph, policy.services, with_dependencies=not policy.no_deps)
+    _check_scale(desired, policy)
     writer = _Writer(desired, actual, policy, chosen)
     for name in ordered(graph):
         if name in chosen:
             writer.judge(desired.services[name])
-    writer.stop_dependents(dependents(graph))
+    writer.settle_orphans()
+    writer.check_names()
+    if not policy.no_deps:
+        writer.stop_dependents(dependents(graph))
     for name in ordered(graph):
         if name in chosen:
             writer.write(desired.services[name])
     return writer.finish()
+
+
+def _check_scale(desired: DesiredStack, policy: Policy) -> None:
+    for name, replicas in policy.scale.items():
+        if name not in desired.services:
+            there = ", ".join(desired.services) or "none"
+            raise UsageError(f"--scale {name}={replicas}: no such service", hint=f"there are: {there}")
+        container_name = desired.services[name].container_name
+        if container_name and replicas > 1:
+            raise UsageError(
+                f"--scale {name}={replicas}: {replicas} containers cannot share the name {container_name}",
+                hint="remove container_name from the stack file",
+            )
 
 
 class _Writer:
@@ -54,8 +72,10 @@ class _Writer:
         self._stopped_for: dict[str, tuple[ActualContainer, int, str]] = {}
         """Containers stopped because what they depend on is replaced: id to (container, stop step, dependency)."""
         self._dependent_stops: dict[str, list[int]] = {}
-        self._containers: dict[str, list[tuple[str, str, bool]]] = {}
-        """Service to its containers after this plan: (id, name, whether it completed with 0 and stays so)."""
+        self._containers: dict[str, list[tuple[str, str]]] = {}
+        """Service to its containers after this plan: id and name."""
+        self._removals: dict[str, tuple[str, int]] = {}
+        """Containers removed without a successor: id to name and step."""
         self._unchanged: list[str] = []
         self._warnings: list[str] = []
 
@@ -102,19 +122,19 @@ class _Writer:
             self._replace(service, replacement, pull, before_start)
         for one in verdict.kept:
             self._keep(service, one, before_start)
-        wrecks = self._draft.steps(
-            lambda step: (
-                isinstance(step, RemoveContainer)
-                and any(removal.container.id == step.container_id for removal in verdict.removed)
-            )
-        )
         for container, new_id, because in verdict.made:
             create = self._draft.add(
                 CreateContainer(subject=container.name, because=because, container=container, container_id=new_id),
-                # A wreck may have the very id and name of what is made anew.
-                after=pull + wrecks,
+                after=pull + self._making_room(new_id, container.name),
             )
             self._start(service, new_id, container.name, "it is new", (create,), before_start)
+        if not self._starts[service.name]:
+            # Whoever depends on a service that stays as it is still waits for what that one depends on.
+            self._starts[service.name] += before_start
+
+    def _making_room(self, new_id: str, name: str) -> tuple[int, ...]:
+        """The removals a new container must wait for: a wreck may have its very id, an orphan its name."""
+        return tuple(step for one_id, (taken, step) in self._removals.items() if one_id == new_id or taken == name)
 
     def _pull(self, service: DesiredService) -> tuple[int, ...]:
         reference = service.spec.image
@@ -150,16 +170,9 @@ class _Writer:
             starts = self._starts.get(name, [])
             after += starts
             if will_start and dependency.condition == "service_completed_successfully":
-                for container_id, container_name, completed in self._containers.get(name, ()):
-                    if not completed:
-                        because = f"{service.name} starts only after it has completed"
-                        wait = WaitCompleted(
-                            subject=container_name,
-                            because=because,
-                            container_id=container_id,
-                            required=dependency.required,
-                        )
-                        after.append(self._draft.add(wait, after=tuple(starts)))
+                for container_id, container_name in self._containers.get(name, ()):
+                    wait = wait_step(service.name, container_id, container_name, dependency)
+                    after.append(self._draft.add(wait, after=tuple(starts)))
         return tuple(after)
 
     def _remove(self, removal: Removal) -> None:
@@ -168,7 +181,7 @@ class _Writer:
         if one.status.is_alive:
             after = (self._draft.add(self._stop(one, removal.because)),)
         step = RemoveContainer(subject=one.name, because=removal.because, container_id=one.id, volumes=removal.volumes)
-        self._draft.add(step, after=after)
+        self._removals[one.id] = (one.name, self._draft.add(step, after=after))
 
     def _replace(
         self, service: DesiredService, change: Replacement, pull: tuple[int, ...], before_start: tuple[int, ...]
@@ -183,7 +196,7 @@ class _Writer:
                 volumes=change.volumes,
                 differences=change.differences,
             ),
-            after=pull,
+            after=pull + self._making_room(change.new_id, change.new.name),
         )
         after: tuple[int, ...] = (create, *self._dependent_stops.get(service.name, ()))
         if change.old.status.is_alive:
@@ -198,11 +211,13 @@ class _Writer:
             self._start(service, one.id, one.name, f"{dependency} was recreated", (stop,), before_start)
         elif one.status.is_alive:
             self._unchanged.append(one.name)
-            self._containers[service.name].append((one.id, one.name, False))
+            self._containers[service.name].append((one.id, one.name))
         elif self._policy.no_start:
             self._unchanged.append(one.name)
         else:
-            self._start(service, one.id, one.name, _why_not_running(one), (), before_start)
+            # The one it replaces may still run, on the same volumes.
+            after = (self._removals[one.replaces][1],) if one.replaces in self._removals else ()
+            self._start(service, one.id, one.name, _why_not_running(one), after, before_start)
 
     def _start(
         self,
@@ -219,32 +234,54 @@ class _Writer:
             subject=name, because=because, container_id=container_id, service=service.name, retry=service.retry
         )
         self._starts[service.name].append(self._draft.add(step, after=(*after, *before_start)))
-        self._containers[service.name].append((container_id, name, False))
+        self._containers[service.name].append((container_id, name))
 
     def _stop(self, one: ActualContainer, because: str) -> StopContainer:
         return stop_step(one, because, self._policy.timeout)
 
-    def finish(self) -> Plan:
-        """The orphans, and the whole."""
-        orphans = self._orphans()
-        if orphans and self._policy.remove_orphans:
-            for one in orphans:
-                self._remove(Removal(one, f'no service "{one.service}" in the stack file any more', volumes=False))
+    def settle_orphans(self) -> None:
+        """Removes those nobody wants any more, or says that they are there."""
+        known = {*self._desired.services, *self._desired.disabled}
+        orphans = []
+        for one in self._actual.containers:
+            if one.service not in known:
+                orphans.append(Removal(one, f'no service "{one.service}" in the stack file any more', volumes=False))
+            elif one.oneoff and not one.status.can_signal:
+                orphans.append(Removal(one, "a one-off that has ended", volumes=False))
+        if self._policy.remove_orphans:
+            for removal in orphans:
+                self._remove(removal)
         elif orphans and not self._policy.ignore_orphans:
-            names = ", ".join(one.name for one in orphans)
+            names = ", ".join(removal.container.name for removal in orphans)
             self._warnings.append(
-                f"found orphan containers ({names}): their services are not in the stack file; "
-                "--remove-orphans removes them"
+                f"found orphan containers ({names}): their services are not in the stack file, or they are one-offs "
+                "that have ended; --remove-orphans removes them"
             )
+
+    def check_names(self) -> None:
+        """A name is given once. Raises `ContainerError` if a container that stays has that of a new one."""
+        leaving = set(self._removals)
+        for verdict in self._verdicts.values():
+            leaving |= {change.old.id for change in verdict.replaced} | {gone.container.id for gone in verdict.removed}
+        owners = {one.name: one.service for one in self._actual.containers if one.id not in leaving}
+        for verdict in self._verdicts.values():
+            for new in (*(change.new for change in verdict.replaced), *(made[0] for made in verdict.made)):
+                if new.name in owners:
+                    raise ContainerError(
+                        f'service "{new.service}": the name {new.name} is taken by a container of '
+                        f'service "{owners[new.name]}"',
+                        hint="another container_name, or --remove-orphans if that service is gone from the file",
+                    )
+                owners[new.name] = new.service
+
+    def finish(self) -> Plan:
         return self._draft.finish(unchanged=tuple(self._unchanged), warnings=tuple(self._warnings))
 
-    def _orphans(self) -> list[ActualContainer]:
-        known = {*self._desired.services, *self._desired.disabled}
-        return [
-            one
-            for one in self._actual.containers
-            if one.service not in known or (one.oneoff and not one.status.is_alive and one.status is not Status.CREATED)
-        ]
+
+def wait_step(service: str, container_id: str, name: str, dependency: Dependency) -> WaitCompleted:
+    """How `service` waits for a container of what it depends on."""
+    because = f"{service} starts only after it has completed"
+    return WaitCompleted(subject=name, because=because, container_id=container_id, required=dependency.required)
 
 
 def stop_step(one: ActualContainer, because: str, timeout: float | None) -> StopContainer:

@@ -5,14 +5,14 @@ Order comes from the records: what depends on others stops first (docker compose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from composer.actual.state import ActualContainer, ActualStack, Status
-from composer.errors import UsageError
+from composer.errors import ContainerError
 from composer.model.service import Dependency
 from composer.plan.order import dependents, ordered, selected
 from composer.plan.plan import Draft, Plan
-from composer.plan.reconcile import stop_step
+from composer.plan.reconcile import stop_step, wait_step
 from composer.plan.steps import (
     KillContainer,
     RemoveContainer,
@@ -21,6 +21,9 @@ from composer.plan.steps import (
     StartContainer,
 )
 
+Known = Collection[str] | None
+"""The services the stack file enables; None if there is no file, then everything is ours."""
+
 
 def graph_of(actual: ActualStack, known: Iterable[str] = ()) -> dict[str, Mapping[str, Dependency]]:
     """Services and what they depend on, as the records have it; `known` services without containers are added."""
@@ -28,6 +31,13 @@ def graph_of(actual: ActualStack, known: Iterable[str] = ()) -> dict[str, Mappin
     for one in actual.containers:
         graph[one.service] = {**graph.get(one.service, {}), **one.depends_on}
     return graph
+
+
+def _chosen(graph: Mapping[str, Mapping[str, Dependency]], services: tuple[str, ...], known: Known) -> frozenset[str]:
+    """The services named, or those of the stack file: orphans and services of inactive profiles are left alone."""
+    if not services and known is not None:
+        return frozenset(known)
+    return selected(graph, services, with_dependencies=False)
 
 
 def plan_down(
@@ -108,24 +118,24 @@ def _stop_all(
     return stops
 
 
-def plan_stop(actual: ActualStack, *, services: tuple[str, ...], known: Iterable[str], timeout: float | None) -> Plan:
+def plan_stop(actual: ActualStack, *, services: tuple[str, ...], known: Known, timeout: float | None) -> Plan:
     """Stops what runs, dependents first. One-offs are left alone."""
-    graph = graph_of(actual, known)
-    chosen = selected(graph, services, with_dependencies=False)
+    graph = graph_of(actual, known or ())
+    chosen = _chosen(graph, services, known)
     draft = Draft()
     _stop_all(draft, graph, [one for one in _replicas(actual) if one.service in chosen], "stop", timeout)
     return draft.finish()
 
 
-def plan_start(actual: ActualStack, *, services: tuple[str, ...], known: Iterable[str]) -> Plan:
-    """Starts what exists and does not run, dependencies first. Raises `UsageError` for a service without any."""
-    graph = graph_of(actual, known)
-    chosen = selected(graph, services, with_dependencies=False)
+def plan_start(actual: ActualStack, *, services: tuple[str, ...], known: Known) -> Plan:
+    """Starts what exists and does not run, dependencies first. Raises `ContainerError` for a service without any."""
+    graph = graph_of(actual, known or ())
+    chosen = _chosen(graph, services, known)
     empty = [name for name in graph if name in chosen and not any(one.service == name for one in _replicas(actual))]
     if empty:
-        raise UsageError(f'service "{empty[0]}" has no container to start', hint="jocker up -d makes it")
+        raise ContainerError(f'service "{empty[0]}" has no container to start', hint="jocker up -d makes it")
     draft = Draft()
-    _start_all(draft, graph, [one for one in _replicas(actual) if one.service in chosen], lambda _: None)
+    _start_all(draft, graph, [one for one in _replicas(actual) if one.service in chosen], "start", {})
     return draft.finish()
 
 
@@ -133,32 +143,38 @@ def _start_all(
     draft: Draft,
     graph: Mapping[str, Mapping[str, Dependency]],
     containers: Iterable[ActualContainer],
-    before: Callable[[ActualContainer], int | None],
+    because: str,
+    stops: Mapping[str, tuple[int, ...]],
 ) -> None:
-    """Writes the starts, dependencies first. `before` gives the step that must precede a container's start; those
-    that run and have none are left alone.
+    """Writes the starts, dependencies first, and the waits for those that must complete. `stops` (container id to
+    steps) precede the start of their container; those that run and are not stopped are left alone.
     """
-    mine = list(containers)
+    by_service: dict[str, list[ActualContainer]] = {}
+    for one in containers:
+        by_service.setdefault(one.service, []).append(one)
     of_service: dict[str, tuple[int, ...]] = {}
     for name in ordered(graph):
-        after = tuple(number for dependency in graph[name] for number in of_service.get(dependency, ()))
+        after = [number for dependency in graph[name] for number in of_service.get(dependency, ())]
+        starting = [one for one in by_service.get(name, ()) if one.id in stops or not one.status.is_alive]
+        if starting:
+            for needed, dependency in graph[name].items():
+                if dependency.condition == "service_completed_successfully":
+                    for one in by_service.get(needed, ()):
+                        wait = wait_step(name, one.id, one.name, dependency)
+                        after.append(draft.add(wait, after=of_service.get(needed, ())))
         started = []
-        for one in mine:
-            stop = before(one)
-            if one.service == name and (stop is not None or not one.status.is_alive):
-                step = StartContainer(
-                    subject=one.name, because="start", container_id=one.id, service=name, retry=one.retry
-                )
-                started.append(draft.add(step, after=(*after, stop) if stop is not None else after))
-        of_service[name] = tuple(started) or after
+        for one in starting:
+            step = StartContainer(subject=one.name, because=because, container_id=one.id, service=name, retry=one.retry)
+            started.append(draft.add(step, after=(*after, *stops.get(one.id, ()))))
+        of_service[name] = tuple(started) or tuple(after)
 
 
 def plan_restart(
-    actual: ActualStack, *, services: tuple[str, ...], known: Iterable[str], no_deps: bool, timeout: float | None
+    actual: ActualStack, *, services: tuple[str, ...], known: Known, no_deps: bool, timeout: float | None
 ) -> Plan:
     """Stops and starts again with the old configuration; those that depend with `restart: true` go along."""
-    graph = graph_of(actual, known)
-    chosen = set(selected(graph, services, with_dependencies=False))
+    graph = graph_of(actual, known or ())
+    chosen = set(_chosen(graph, services, known))
     if services and not no_deps:
         users = dependents(graph)
         pending = list(chosen)
@@ -171,13 +187,13 @@ def plan_restart(
     draft = Draft()
     mine = [one for one in _replicas(actual) if one.service in chosen]
     stops = _stop_all(draft, graph, mine, "restart", timeout)
-    _start_all(draft, graph, mine, lambda one: stops[one.id][0] if one.id in stops else None)
+    _start_all(draft, graph, mine, "restart", stops)
     return draft.finish()
 
 
-def plan_kill(actual: ActualStack, *, services: tuple[str, ...], known: Iterable[str], signal: str) -> Plan:
+def plan_kill(actual: ActualStack, *, services: tuple[str, ...], known: Known, signal: str) -> Plan:
     """One signal to everything that runs, one-offs too."""
-    chosen = selected(graph_of(actual, known), services, with_dependencies=False)
+    chosen = _chosen(graph_of(actual, known or ()), services, known)
     draft = Draft()
     for one in actual.containers:
         if one.service in chosen and one.status.is_alive:
@@ -189,15 +205,16 @@ def plan_rm(
     actual: ActualStack,
     *,
     services: tuple[str, ...],
-    known: Iterable[str],
+    known: Known,
     stop: bool,
     volumes: bool,
     timeout: float | None = None,
 ) -> Plan:
-    """Removes stopped containers; with `stop`, all of them."""
-    graph = graph_of(actual, known)
-    chosen = selected(graph, services, with_dependencies=False)
-    mine = [one for one in _replicas(actual) if one.service in chosen and (stop or not one.status.is_alive)]
+    """Removes stopped containers, and those half made or half removed; with `stop`, all of them."""
+    graph = graph_of(actual, known or ())
+    chosen = _chosen(graph, services, known)
+    replicas = [one for one in actual.containers if one.service in chosen and not one.oneoff]
+    mine = [one for one in replicas if stop or not one.status.is_alive]
     draft = Draft()
     stops = _stop_all(draft, graph, mine, "rm", timeout)
     for one in mine:

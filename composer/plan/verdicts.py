@@ -75,8 +75,14 @@ def _without_wrecks(
 ) -> tuple[list[ActualContainer], list[Removal]]:
     """Sets aside what a crash left: half-made containers, and of an unfinished replacement the wrong half."""
     ids = {one.id for one in found}
+    in_use = {volume for one in found if one.status is not Status.DEAD for volume in one.volumes.values()}
     removed = [
-        Removal(one, "a command was interrupted while making or removing it", volumes=one.replaces not in ids)
+        Removal(
+            one,
+            "a command was interrupted while making or removing it",
+            # What it carried over, or has handed on already, belongs to the other one.
+            volumes=one.replaces not in ids and in_use.isdisjoint(one.volumes.values()),
+        )
         for one in found
         if one.status is Status.DEAD
     ]
@@ -96,11 +102,16 @@ def _without_wrecks(
 def _replacement(
     stack: DesiredStack, service: DesiredService, old: ActualContainer, recreate: Recreate, *, renew_volumes: bool
 ) -> Replacement | None:
-    new = replica(stack, service, old.number)
-    changed = differences(old.spec, spec_to_json(new.spec)) if old.config_hash != new.config_hash else ()
-    if recreate == "never" or not service.image_present:
+    if recreate == "never":
         return None
-    if old.config_hash != new.config_hash:
+    new = replica(stack, service, old.number)
+    changed: tuple[str, ...] = ()
+    if not service.image_present:
+        # What the container will be is not known yet, but for another image or another name it will be another.
+        changed = differences({"image": old.image}, {"image": new.spec.image})
+    elif old.config_hash != new.config_hash:
+        changed = differences(old.spec, spec_to_json(new.spec))
+    if changed or (service.image_present and old.config_hash != new.config_hash):
         because = summary(changed)
     elif old.name != new.name:
         because = f'container_name: "{old.name}" → "{new.name}"'
@@ -110,7 +121,7 @@ def _replacement(
         return None
     wanted = {mount.target for mount in new.spec.mounts if isinstance(mount, AnonymousVolume)}
     carried = {} if renew_volumes else {target: name for target, name in old.volumes.items() if target in wanted}
-    new_id = container_id(new.project, new.name, new.config_hash, old.id)
+    new_id = container_id(new, replaces=old.id)
     return Replacement(old, new, new_id, because, changed, carried)
 
 
@@ -123,5 +134,5 @@ def _missing(
     made = []
     for number in range(first, first + replicas - len(whole)):
         new = replica(stack, service, number)
-        made.append((new, container_id(new.project, new.name, new.config_hash, ""), because))
+        made.append((new, container_id(new), because))
     return tuple(made)
