@@ -12,7 +12,7 @@ from composer.errors import ImageRefused, MachineError
 from composer.host.proc import find
 
 _CHUNK = 1 << 20
-_SLICE = 1 << 16
+_SLICE = 1 << 14
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -94,27 +94,25 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _sliced(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    """Small pieces: what follows a gzip member is copied for every member, and there may be one in every 20 bytes."""
-    for chunk in _chain(first, rest):
-        for at in range(0, len(chunk), _SLICE):
-            yield chunk[at : at + _SLICE]
-
-
 def _gunzip(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     """All members of a gzip file (RFC 1952); one that breaks off is an error."""
     member = zlib.decompressobj(31)
-    for data in _sliced(first, rest):
-        while data:
+    step = _CHUNK
+    for chunk in _chain(first, rest):
+        at = 0
+        while at < len(chunk):
             if member.eof:
-                if not data.strip(b"\0"):
+                if not chunk[at] and not chunk[at:].strip(b"\0"):
                     break  # padding after the last member
                 member = zlib.decompressobj(31)
+                step = _SLICE  # what follows a member is copied, and there may be one in every 20 bytes
+            given = chunk[at : at + step]
             try:
-                piece = member.decompress(data, 4 * _CHUNK)
+                piece = member.decompress(given, 4 * _CHUNK)
             except zlib.error as error:
                 raise ImageRefused(f"the gzip data is damaged: {error}") from None
-            data = member.unconsumed_tail or member.unused_data
+            at += len(given) - len(member.unconsumed_tail or member.unused_data)
+            step = min(step * 2, _CHUNK)
             if piece:
                 yield piece
     if not member.eof:

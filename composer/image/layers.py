@@ -65,8 +65,7 @@ def _unpack(job: LayerJob, limits: Limits) -> LayerDigests:
     try:
         return unpack_layer(job.blob_path, job.target, limits=limits, offset=job.offset, size=job.size)
     except ImageError as error:
-        error.message = f"{job.what}: {error.message}"
-        raise
+        raise type(error)(f"{job.what}: {error.message}", hint=error.hint) from error
 
 
 def _ended(running: Mapping[LayerJob, subprocess.Popen[bytes]]) -> list[LayerJob]:
