@@ -20,6 +20,9 @@ _MOUNT_KINDS: Mapping[str, type[BindMount | TmpfsMount | AnonymousVolume]] = {
 }
 _KIND_NAMES = {kind: name for name, kind in _MOUNT_KINDS.items()}
 _TUPLES = ("entrypoint", "command", "group_add", "cap_add", "cap_drop", "security_opt")
+_MAPPINGS = ("environment", "labels", "annotations", "sysctls")
+_SAMPLE = ContainerSpec(image="", image_id="")
+"""The types of the fields, by example."""
 
 
 def spec_to_json(spec: ContainerSpec) -> dict[str, Any]:
@@ -45,18 +48,38 @@ def spec_from_json(plain: Mapping[str, Any]) -> ContainerSpec:
     """The spec a record holds. Raises `KeyError`, `TypeError` or `ValueError` for what is not one."""
     fields = dict(plain)
     for name in _TUPLES:
-        fields[name] = tuple(fields[name])
-    fields["mounts"] = tuple(_mount(mount) for mount in fields["mounts"])
-    fields["ulimits"] = {name: Ulimit(*limits) for name, limits in fields["ulimits"].items()}
-    fields["extra_hosts"] = tuple((host, address) for host, address in fields["extra_hosts"])
-    return ContainerSpec(**fields)
+        fields[name] = tuple(_texts(fields.get(name, [])))
+    fields["mounts"] = tuple(_mount(mount) for mount in _list(fields.get("mounts", [])))
+    fields["ulimits"] = {name: Ulimit(*limits) for name, limits in dict(fields.get("ulimits", {})).items()}
+    fields["extra_hosts"] = tuple((host, address) for host, address in _list(fields.get("extra_hosts", [])))
+    for name in _MAPPINGS:
+        fields[name] = dict(fields.get(name, {}))
+        _texts([*fields[name].values()])
+    spec = ContainerSpec(**fields)
+    for name in ContainerSpec.__slots__:
+        value, wanted = getattr(spec, name), type(getattr(_SAMPLE, name))
+        if type(value) is not wanted and not (wanted is float and type(value) is int):
+            raise TypeError(f"{name}: {value!r} is not {wanted.__name__}")
+    return spec
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list")
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    if not all(isinstance(item, str) for item in _list(value)):
+        raise TypeError(f"{value!r} is not a list of texts")
+    return list(value)
 
 
 def _mount(plain: Mapping[str, Any]) -> Mount:
     fields = dict(plain)
     kind = _MOUNT_KINDS[fields.pop("type")]
     if "options" in fields:
-        fields["options"] = tuple(fields["options"])
+        fields["options"] = tuple(_texts(fields["options"]))
     return kind(**fields)
 
 
