@@ -8,6 +8,7 @@ from typing import Any
 from composer.actual.state import ActualContainer, Status
 from composer.desired.hashing import spec_from_json, spec_to_json
 from composer.desired.state import DesiredContainer
+from composer.errors import ContainerError
 from composer.model.service import Dependency, Retry
 
 RECORD_VERSION = 1
@@ -41,58 +42,93 @@ def record_of(
 
 
 def desired_of(record: Mapping[str, Any]) -> DesiredContainer:
-    """What a record says was desired: `start` makes the container again from it."""
-    return DesiredContainer(
-        project=record["project"],
-        service=record["service"],
-        number=record["number"],
-        name=record["name"],
-        oneoff=record["oneoff"],
-        spec=spec_from_json(record["spec"]),
-        config_hash=record["config_hash"],
-        labels=record["labels"],
-        layers=tuple(record["layers"]),
-        depends_on=_dependencies(record),
-        retry=_retry(record),
-    )
+    """What a record says was desired: `start` makes the container again from it. Raises `ContainerError`."""
+    try:
+        return DesiredContainer(
+            project=record["project"],
+            service=record["service"],
+            number=record["number"],
+            name=record["name"],
+            oneoff=record["oneoff"],
+            spec=spec_from_json(record["spec"]),
+            config_hash=record["config_hash"],
+            labels=_texts(record["labels"]),
+            layers=tuple(record["layers"]),
+            depends_on=_dependencies(record),
+            retry=_retry(record),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        name = record.get("name") or str(record.get("id"))[:12]
+        raise ContainerError(
+            f"the record of container {name} is damaged ({type(error).__name__}: {error})",
+            hint="jocker up --force-recreate makes the container anew",
+        ) from error
 
 
 def _dependencies(record: Mapping[str, Any]) -> dict[str, Dependency]:
-    return {name: Dependency(*fields) for name, fields in (record.get("depends_on") or {}).items()}
+    """Those that can be read: an order that is not known is no reason to refuse `down`."""
+    found = record.get("depends_on")
+    return {
+        name: Dependency(*fields)
+        for name, fields in (found.items() if isinstance(found, Mapping) else ())
+        if isinstance(fields, list) and list(map(type, fields)) == [str, bool, bool]
+    }
 
 
 def _retry(record: Mapping[str, Any]) -> Retry | None:
-    fields = record.get("retry")
-    return Retry(fields[0], fields[1], fields[2], tuple(fields[3])) if fields else None
+    match record.get("retry"):
+        case [int(attempts), int() | float() as wait, int() | float() as max_wait, [*on]]:
+            return Retry(attempts, wait, max_wait, tuple(code for code in on if isinstance(code, int)))
+    return None
+
+
+def _texts(value: Any) -> dict[str, str]:
+    """The pairs of texts of a mapping; what else is there is left out."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {name: text for name, text in value.items() if isinstance(text, str)}
 
 
 def actual_of(
     record: Mapping[str, Any], *, status: Status, pid: int, exit_code: int | None, started_at: float, finished_at: float
 ) -> ActualContainer:
-    """A record and what was seen of the container, as one value."""
-    spec = record.get("spec") or {}
+    """A record and what was seen of the container, as one value. Never fails: whatever stands in the record, the
+    container must be found, or nobody could remove it. One without a service or a number counts as half made.
+    """
+
+    def text(name: str) -> str:
+        value = record.get(name)
+        return value if isinstance(value, str) else ""
+
+    number = record.get("number")
+    created_at = record.get("created_at")
+    is_whole = text("service") and type(number) is int
+    found: Any = record.get("spec")
+    spec: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    grace = spec.get("stop_grace_seconds")
+    signal = spec.get("stop_signal")
     return ActualContainer(
-        id=record["id"],
-        name=record["name"],
-        project=record["project"],
-        service=record["service"],
-        number=record["number"],
-        oneoff=record["oneoff"],
-        status=status,
-        config_hash=record["config_hash"],
-        image=record["image"],
-        image_id=record["image_id"],
+        id=text("id"),
+        name=text("name") or text("id")[:12],
+        project=text("project"),
+        service=text("service"),
+        number=number if isinstance(number, int) else 0,
+        oneoff=record.get("oneoff") is True,
+        config_hash=text("config_hash"),
+        image=text("image"),
+        image_id=text("image_id"),
+        created_at=float(created_at) if isinstance(created_at, (int, float)) else 0.0,
+        replaces=text("replaces"),
+        status=status if is_whole else Status.DEAD,
         pid=pid,
         exit_code=exit_code,
-        created_at=record["created_at"],
         started_at=started_at,
         finished_at=finished_at,
-        replaces=record["replaces"],
-        stop_signal=spec.get("stop_signal", "SIGTERM"),
-        stop_grace_seconds=spec.get("stop_grace_seconds", 10.0),
+        stop_signal=signal if isinstance(signal, str) and signal else "SIGTERM",
+        stop_grace_seconds=float(grace) if isinstance(grace, (int, float)) else 10.0,
         spec=spec,
-        labels=record["labels"],
-        volumes=record["volumes"],
+        labels=_texts(record.get("labels")),
+        volumes=_texts(record.get("volumes")),
         depends_on=_dependencies(record),
         retry=_retry(record),
     )
