@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -98,6 +99,8 @@ def processes(path: str) -> frozenset[int]:
 
 def kill(path: str) -> None:
     """Kills everything in the cgroup and below: by `cgroup.kill` where there is one, and SIGKILL until none is left."""
+    for below in _with_children(path):
+        thaw(below)
     for hierarchy in hierarchies():
         if hierarchy.unified:
             with suppress(OSError), open(f"{hierarchy.path}{path}/cgroup.kill", "w") as file:
@@ -112,29 +115,40 @@ def kill(path: str) -> None:
         time.sleep(0.01)  # the kernel has no event for "this v1 cgroup is empty" that we could wait for
 
 
+def _with_children(path: str) -> Iterator[str]:
+    for hierarchy in hierarchies():
+        if "freezer" in hierarchy.controllers or mode() == "v2":
+            for directory, _, _ in os.walk(hierarchy.path + path):
+                yield directory.removeprefix(hierarchy.path)
+
+
 def remove(path: str) -> bool:
     """Removes the cgroup with its children, in every hierarchy. True if nothing of it is left.
 
-    A cgroup whose last process has just died stays busy for a moment, so this tries for half a second.
+    A cgroup whose last process has just died stays busy for a moment, so this tries for half a second in all.
     """
     gone = True
+    deadline = time.monotonic() + 0.5
     for hierarchy in hierarchies():
         for directory, _, _ in os.walk(hierarchy.path + path, topdown=False):
-            gone &= _rmdir(directory)
+            gone &= _rmdir(directory, deadline)
     return gone
 
 
-def _rmdir(directory: str) -> bool:
-    for attempt in range(50):
+def _rmdir(directory: str, deadline: float) -> bool:
+    wait = 0.001
+    while True:
         try:
             os.rmdir(directory)
         except FileNotFoundError:
             return True
         except OSError:
-            time.sleep(min(0.001 * 2**attempt, 0.02))
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(wait)
+            wait = min(2 * wait, 0.02)
         else:
             return True
-    return False
 
 
 def remove_if_empty(path: str) -> None:
@@ -165,6 +179,12 @@ def freeze(path: str, *, frozen: bool) -> None:
         elif hierarchy.unified and mode() == "v2":
             with open(f"{hierarchy.path}{path}/cgroup.freeze", "w") as file:
                 file.write("1" if frozen else "0")
+
+
+def thaw(path: str) -> None:
+    """Thaws the cgroup if it is there: on v1 a frozen process gets no signal, not even SIGKILL."""
+    with suppress(FileNotFoundError):
+        freeze(path, frozen=False)
 
 
 def out_of_memory_kills(path: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from contextlib import ExitStack
 from typing import NoReturn
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -52,7 +53,7 @@ def open_in_root(
             _refuse("openat2", path)
 
 
-def mount_overlay(lowers: list[str], upper: str, work: str, target: str, *, volatile: bool = False) -> None:
+def mount_overlay(lowers: list[str], upper: str, work: str, target: str, *, read_only: bool = False) -> None:
     """Mounts an overlay on `target`; `lowers` uppermost first, at most 500. Raises `OSError`.
 
     fsopen/fsconfig with one `lowerdir+` per layer: no option string to overflow (kernel 6.7 and later).
@@ -60,30 +61,32 @@ def mount_overlay(lowers: list[str], upper: str, work: str, target: str, *, vola
     fd: int = _syscall(_FSOPEN, b"overlay", 1)
     if fd < 0:
         _refuse("fsopen", "overlay")
-    try:
+    with ExitStack() as opened:
+        opened.callback(os.close, fd)
         for lower in lowers:
-            _fsconfig(fd, b"lowerdir+", lower.encode())
-        _fsconfig(fd, b"upperdir", upper.encode())
-        _fsconfig(fd, b"workdir", work.encode())
-        if volatile and _syscall(_FSCONFIG, fd, 0, b"volatile", None, 0) < 0:
-            _refuse("fsconfig volatile", target)
+            _fsconfig_path(fd, b"lowerdir+", lower, opened)
+        _fsconfig_path(fd, b"upperdir", upper, opened)
+        _fsconfig_path(fd, b"workdir", work, opened)
         if _syscall(_FSCONFIG, fd, 6, None, None, 0) < 0:
             _refuse("mount overlay", target)
-        mount_fd: int = _syscall(_FSMOUNT, fd, 1, 0)
+        mount_fd: int = _syscall(_FSMOUNT, fd, 1, 1 if read_only else 0)
         if mount_fd < 0:
             _refuse("fsmount", target)
-        try:
-            if _syscall(_MOVE_MOUNT, mount_fd, b"", -100, target.encode(), 4) < 0:
-                _refuse("move_mount", target)
-        finally:
-            os.close(mount_fd)
-    finally:
-        os.close(fd)
+        opened.callback(os.close, mount_fd)
+        if _syscall(_MOVE_MOUNT, mount_fd, b"", -100, target.encode(), 4) < 0:
+            _refuse("move_mount", target)
 
 
-def _fsconfig(fd: int, key: bytes, value: bytes) -> None:
+def _fsconfig_path(fd: int, key: bytes, path: str, opened: ExitStack) -> None:
+    """Sets a directory; a path that does not fit into a value goes by a descriptor, kept until `opened` is closed."""
+    value = path.encode()
+    # The kernel takes 255 bytes, and takes a backslash in some keys for an escape.
+    if len(value) > 255 or b"\\" in value:
+        directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened.callback(os.close, directory)
+        value = f"/proc/self/fd/{directory}".encode()
     if _syscall(_FSCONFIG, fd, 1, key, value, 0) < 0:
-        _refuse(f"fsconfig {key.decode()}", value)
+        _refuse(f"fsconfig {key.decode()}", path)
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:

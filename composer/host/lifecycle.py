@@ -99,9 +99,8 @@ class Lifecycle:
             number = signal.SIGKILL  # never started: there is nothing to be gentle with
         elif number != signal.SIGKILL and _is_deaf(first.pid, number):
             number, outcome = signal.SIGKILL, StopOutcome.DEAF
-        if cgroup.is_frozen(cgroup_path):
-            cgroup.freeze(cgroup_path, frozen=False)  # a frozen process gets no signal
         process.send(*first, number)
+        cgroup.thaw(cgroup_path)  # the signal is waiting for it: it runs no further than to that
         if number != signal.SIGKILL:
             timeout = None if grace_seconds == float("inf") else grace_seconds
             if not process.wait_gone(*first, timeout):
@@ -138,16 +137,17 @@ class Lifecycle:
     def delete_runtime(self, container_id: str, project: str) -> None:
         """Takes away what runs: conmon, processes, the runtime's state, the cgroup. Nothing of it need be there."""
         paths = self._paths
+        cgroup_path = f"{paths.stack_cgroup(project)}/{container_id}"
         first = first_process(paths, container_id)
         if first is not None and process.alive(*first):
             process.send(*first, signal.SIGKILL)
+            cgroup.thaw(cgroup_path)
             self._await_end(container_id, first)
         if first is None:
             # A crash in the middle of `create`: conmon or the runtime may be at it still, without us.
             # Another store may hold the same id, which follows from the stack: only what works for our runtime.
             for pid in process.with_arguments(container_id, self._runtime.root):
                 process.kill_and_wait(pid)
-        cgroup_path = f"{paths.stack_cgroup(project)}/{container_id}"
         if os.path.isdir(self._runtime.state_dir(container_id)):
             with suppress(CommandFailed):  # a state torn by a crash is beyond the runtime: we finish below
                 self._run_delete(container_id)

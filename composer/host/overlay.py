@@ -28,11 +28,11 @@ def mount(paths: Paths, container_id: str, layers: Sequence[str]) -> str:
     os.makedirs(target, mode=0o711, exist_ok=True)
     if os.path.ismount(target):
         return target
-    if len(layers) > MOST_LAYERS:
-        raise ContainerError(f"the image has {len(layers)} layers, the kernel takes {MOST_LAYERS}")
+    if not 1 <= len(layers) <= MOST_LAYERS:
+        raise ContainerError(f"the image has {len(layers)} layers, the kernel takes 1 to {MOST_LAYERS}")
     upper, work = f"{paths.container(container_id)}/upper", f"{paths.container(container_id)}/work"
-    _prepare(upper, work, layers)
     try:
+        _prepare(upper, work, layers)
         kernel.mount_overlay(list(reversed(layers)), upper, work, target)
     except OSError as error:
         raise _explained(error, paths) from error
@@ -67,16 +67,18 @@ def looked_at(paths: Paths, layers: Sequence[str]) -> Iterator[str]:
     """An image's file system, mounted read-only for as long as the block runs; yields its path."""
     os.makedirs(paths.run, mode=0o711, exist_ok=True)
     directory = tempfile.mkdtemp(prefix="look-", dir=paths.run)
+    upper, work, root = (f"{directory}/{name}" for name in ("upper", "work", "root"))
     try:
-        for name in ("upper", "work", "root"):
-            os.mkdir(f"{directory}/{name}")
-        kernel.mount_overlay(list(reversed(layers)), f"{directory}/upper", f"{directory}/work", f"{directory}/root")
+        for name in (upper, work, root):
+            os.mkdir(name)
         try:
-            yield f"{directory}/root"
+            kernel.mount_overlay(list(reversed(layers)), upper, work, root, read_only=True)
+        except OSError as error:
+            raise _explained(error, paths) from error
+        try:
+            yield root
         finally:
-            kernel.umount(f"{directory}/root", kernel.MNT_DETACH)
-    except OSError as error:
-        raise _explained(error, paths) from error
+            kernel.umount(root, kernel.MNT_DETACH)
     finally:
         remove_tree(directory)
 
@@ -96,9 +98,3 @@ def unmount(paths: Paths, container_id: str) -> None:
                 raise
             time.sleep(min(0.001 * 2**attempt, 0.05))
     kernel.umount(target, kernel.MNT_DETACH)
-
-
-def discard(paths: Paths, container_id: str) -> None:
-    """Removes what the container wrote."""
-    for name in ("upper", "work"):
-        remove_tree(f"{paths.container(container_id)}/{name}")
