@@ -22,7 +22,7 @@ def octal(number: int, width: int) -> bytes:
     """A number as a header holds it: octal, or base-256 where that does not fit."""
     if 0 <= number < 8 ** (width - 1):
         return f"{number:0{width - 1}o}\0".encode()
-    return (b"\xff" if number < 0 else b"\x80") + (number % 256 ** (width - 1)).to_bytes(width - 1, "big")
+    return (b"\xff" if number < 0 else b"\x80") + (number % (1 << 8 * (width - 1))).to_bytes(width - 1, "big")
 
 
 def sealed(header: bytearray) -> bytes:

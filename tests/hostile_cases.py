@@ -159,6 +159,11 @@ WHITEOUTS = [
         lambda out: over(Layer().file(".wh.d").dir("d").file("d").dir("d")),
         {"d": "dir 755", "d/one": None},
     ),
+    Case(
+        "then the directory by another way",
+        lambda out: over(Layer().sym("l", "/").file("l/.wh.d").dir("d")),
+        {"d": "dir 755", "d/one": None},
+    ),
     Case("beside a link", lambda out: over(Layer().sym("l", out).file(".wh.l")), {"l": "link {out}"}),
     Case("of a parent's owner", lambda out: over(Layer().file(".wh.p"), Layer().file("p/x")), {"p": "dir 755"}),
     Case("of nothing below", lambda out: over(Layer().file("a/.wh.none")), {"a/.wh.none": None, "a/none": None}),

@@ -62,20 +62,21 @@ def parse_config(raw: bytes, *, reference: str, manifest_digest: str) -> ImageCo
     config = as_object(top.get("config"), "config")
     environment = as_strings(config.get("Env"), "config.Env")
     labels = as_object(config.get("Labels"), "config.Labels")
-    for text in (*environment, *as_strings(config.get("Entrypoint"), "config.Entrypoint")):
-        if "\0" in text:
-            raise ImageRefused("the image config has a NUL in Env or Entrypoint")
+    entrypoint, cmd = (as_strings(config.get(key), f"config.{key}") for key in ("Entrypoint", "Cmd"))
+    user, working_dir = (as_text(config.get(key), f"config.{key}") for key in ("User", "WorkingDir"))
+    if any("\0" in text for text in (*environment, *entrypoint, *cmd, user, working_dir)):
+        raise ImageRefused("the image config has a NUL in Env, Entrypoint, Cmd, User or WorkingDir")
     return ImageConfig(
         reference=reference,
         image_id=f"sha256:{hashlib.sha256(raw).hexdigest()}",
         manifest_digest=manifest_digest,
         chain_ids=chain_ids(diff_ids),
         diff_ids=diff_ids,
-        entrypoint=as_strings(config.get("Entrypoint"), "config.Entrypoint"),
-        cmd=as_strings(config.get("Cmd"), "config.Cmd"),
+        entrypoint=entrypoint,
+        cmd=cmd,
         env=tuple(entry for entry in environment if entry.find("=") > 0),
-        user=as_text(config.get("User"), "config.User"),
-        working_dir=as_text(config.get("WorkingDir"), "config.WorkingDir"),
+        user=user,
+        working_dir=working_dir,
         volumes=tuple(as_object(config.get("Volumes"), "config.Volumes")),
         exposed_ports=tuple(as_object(config.get("ExposedPorts"), "config.ExposedPorts")),
         stop_signal=as_text(config.get("StopSignal"), "config.StopSignal"),

@@ -18,6 +18,7 @@ from composer.image.reference import normalise
 from composer.image.store import LayerSource, Store
 
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
+_SUFFIXES = {b"\x1f\x8b": "+gzip", b"\x28\xb5": "+zstd"}
 
 
 def import_rootfs(
@@ -40,7 +41,7 @@ def import_rootfs(
         path = _pack(source, f"{temporary}/layer.tar", on_progress) if os.path.isdir(source) else source
         try:
             with open(path, "rb", buffering=0) as file:
-                magic = file.read(2)
+                magic = file.read(4)
                 file.seek(0)
                 blob_digest, diff_id = LayerStream(file, 1 << 44).finish()
                 size = os.fstat(file.fileno()).st_size
@@ -64,9 +65,7 @@ def import_rootfs(
                 "digest": f"sha256:{hashlib.sha256(config_raw).hexdigest()}",
                 "size": len(config_raw),
             },
-            "layers": [
-                {"mediaType": _LAYER + ("+gzip" if magic == b"\x1f\x8b" else ""), "digest": blob_digest, "size": size}
-            ],
+            "layers": [{"mediaType": _LAYER + _SUFFIXES.get(magic[:2], ""), "digest": blob_digest, "size": size}],
         }
         manifest_raw = json.dumps(manifest, separators=(",", ":")).encode()
         return store.add(
@@ -79,7 +78,7 @@ def _pack(directory: str, target: str, on_progress: Callable[[str], None]) -> st
     import tarfile
 
     on_progress(f"packing {directory}")
-    with tarfile.open(target, "x", format=tarfile.PAX_FORMAT) as archive:
+    with tarfile.open(target, "x", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape") as archive:
         linked: dict[tuple[int, int], str] = {}
         pending = [""]
         while pending:
@@ -95,8 +94,11 @@ def _pack(directory: str, target: str, on_progress: Callable[[str], None]) -> st
                 first = linked.setdefault((found.st_dev, found.st_ino), name)
                 if first != name:
                     info.type, info.linkname, info.size = tarfile.LNKTYPE, first, 0
-            if not info.issym():
-                info.pax_headers = _xattrs(path)
+            seconds, nanoseconds = divmod(found.st_mtime_ns, 10**9)
+            info.mtime = seconds
+            info.pax_headers = {} if info.issym() else _xattrs(path)
+            if nanoseconds and seconds >= 0:
+                info.pax_headers["mtime"] = f"{seconds}.{nanoseconds:09}"
             if info.isreg():
                 with open(path, "rb") as file:
                     archive.addfile(info, file)
@@ -119,7 +121,7 @@ def _settings(changes: Sequence[str]) -> dict[str, Any]:
     """The `config` object that Dockerfile instructions amount to."""
     settings: dict[str, Any] = {}
     for change in changes:
-        word, _, rest = change.strip().partition(" ")
+        word, rest = (*change.split(maxsplit=1), "", "")[:2]
         rest = rest.strip()
         instruction = _INSTRUCTIONS.get(word.upper())
         if instruction is None or not rest:
@@ -132,22 +134,32 @@ def _settings(changes: Sequence[str]) -> dict[str, Any]:
 
 def _command(key: str) -> Callable[[dict[str, Any], str], None]:
     def apply(settings: dict[str, Any], rest: str) -> None:
-        try:
-            parsed = json.loads(rest) if rest.startswith("[") else None
-        except ValueError:
-            parsed = None
-        is_list = isinstance(parsed, list) and all(isinstance(item, str) for item in parsed)
-        settings[key] = parsed if is_list else ["/bin/sh", "-c", rest]
+        words = _list(rest)
+        settings[key] = ["/bin/sh", "-c", rest] if words is None else words
 
     return apply
 
 
+def _list(rest: str) -> list[str] | None:
+    """A JSON list of strings; None for anything else."""
+    try:
+        parsed = json.loads(rest) if rest.startswith("[") else None
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, list) and all(isinstance(item, str) for item in parsed) else None
+
+
 def _pairs(rest: str) -> list[tuple[str, str]]:
+    """`A=1 B="x y"`, or as of old `A x y`."""
     words = _words(rest)
     if words and "=" not in words[0]:
-        first, _, value = rest.partition(" ")
-        return [(first, value.strip())]
-    return [(word.partition("=")[0], word.partition("=")[2]) for word in words]
+        first, *value = rest.split(maxsplit=1)
+        pairs = [(first, one.strip()) for one in value]
+    else:
+        pairs = [(name, value) for name, _, value in (word.partition("=") for word in words)]
+    if not pairs or not all(name for name, _ in pairs):
+        raise UsageError(f"--change: {rest!r} is not NAME=VALUE")
+    return pairs
 
 
 def _words(rest: str) -> list[str]:
@@ -158,7 +170,8 @@ def _words(rest: str) -> list[str]:
 
 
 def _env(settings: dict[str, Any], rest: str) -> None:
-    settings.setdefault("Env", []).extend(f"{name}={value}" for name, value in _pairs(rest))
+    before = dict(entry.split("=", 1) for entry in settings.get("Env", []))
+    settings["Env"] = [f"{name}={value}" for name, value in (before | dict(_pairs(rest))).items()]
 
 
 def _label(settings: dict[str, Any], rest: str) -> None:
@@ -171,8 +184,10 @@ def _expose(settings: dict[str, Any], rest: str) -> None:
 
 
 def _volume(settings: dict[str, Any], rest: str) -> None:
-    paths = json.loads(rest) if rest.startswith("[") else rest.split()
-    settings.setdefault("Volumes", {}).update({str(path): {} for path in paths})
+    paths = _list(rest) if rest.startswith("[") else rest.split()
+    if not paths:
+        raise UsageError(f"--change: {rest!r} is not a list of paths")
+    settings.setdefault("Volumes", {}).update({path: {} for path in paths})
 
 
 def _text(key: str) -> Callable[[dict[str, Any], str], None]:
