@@ -45,13 +45,19 @@ def default_workers() -> int:
 
 
 def execute(
-    plan: Plan, host: Host, *, on_event: OnEvent, on_interrupt: OnInterrupt = lambda _: None, workers: int = 0
+    plan: Plan,
+    host: Host,
+    *,
+    on_event: OnEvent,
+    on_interrupt: OnInterrupt = lambda _: None,
+    workers: int = 0,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Performs the plan on `host`; `workers` steps at once at most (0: what suits the machine).
 
     `on_event` is called from this thread and from workers, one call at a time. Ctrl-C stops handing out steps, calls
     `on_interrupt` with the number of those that run, lets them end, and gives an outcome with `interrupted`; a second
-    Ctrl-C raises `KeyboardInterrupt` at once.
+    Ctrl-C raises `KeyboardInterrupt` at once. `pause` spends the seconds between two attempts of a step.
     """
     if not plan.nodes:
         return Outcome()
@@ -63,21 +69,22 @@ def execute(
     lost: dict[int, int] = {}
     progress = _Progress()
     running: dict[Future[JockerError | None], Node] = {}
-    interrupted = False
+    interrupted = is_left = False
     pool = ThreadPoolExecutor(workers or default_workers(), thread_name_prefix="step")
     try:
         while True:
-            if not interrupted:
-                _skip(waiting, lost, progress, tell)
-                for node in [node for node in waiting.values() if finished.issuperset(node.after)]:
-                    del waiting[node.number]
-                    running[pool.submit(_perform, node, host, tell)] = node
-            if not running:
-                break
             try:
+                if not interrupted:
+                    _skip(waiting, lost, progress, tell)
+                    for node in [node for node in waiting.values() if finished.issuperset(node.after)]:
+                        running[pool.submit(_perform, node, host, tell, pause)] = node
+                        del waiting[node.number]
+                if not running:
+                    break
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
             except KeyboardInterrupt:
                 if interrupted:
+                    is_left = True
                     raise
                 interrupted = True
                 host.interrupt()
@@ -93,7 +100,8 @@ def execute(
                     lost[node.number] = node.number
                     progress.failed.append((node, error))
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # After a mistake of ours (any other exception) the steps that run may end, too.
+        pool.shutdown(wait=not is_left, cancel_futures=True)
     progress.skipped.extend(waiting.values())
     return Outcome(
         done=tuple(progress.done),
@@ -114,7 +122,7 @@ def _skip(waiting: dict[int, Node], lost: dict[int, int], progress: _Progress, t
             tell(Event("skipped", node.number, node.step, detail=f"needs step #{cause}, which failed"))
 
 
-def _perform(node: Node, host: Host, tell: OnEvent) -> JockerError | None:
+def _perform(node: Node, host: Host, tell: OnEvent, pause: Callable[[float], None]) -> JockerError | None:
     from composer.execute.perform import perform
     from composer.execute.retry import with_patience
 
@@ -128,7 +136,7 @@ def _perform(node: Node, host: Host, tell: OnEvent) -> JockerError | None:
         tell(Event("progress", node.number, node.step, detail=detail))
 
     try:
-        detail = with_patience(lambda: perform(node.step, host, progressing, retrying), retrying)
+        detail = with_patience(lambda: perform(node.step, host, progressing, retrying), retrying, pause=pause)
     except JockerError as error:
         tell(Event("failed", node.number, node.step, detail=error.message, seconds=time.monotonic() - began))
         return error

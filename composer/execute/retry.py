@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,8 +28,10 @@ def with_patience(
     first_wait: float = FIRST_WAIT,
     longest_wait: float = LONGEST_WAIT,
     is_worth_it: Callable[[JockerError], bool] = lambda error: error.transient,
+    pause: Callable[[float], None] = time.sleep,
 ) -> T:
-    """The result of `action`, called up to `attempts` times while its failure `is_worth_it`. Waits are seconds.
+    """The result of `action`, called up to `attempts` times while its failure `is_worth_it`. Waits are seconds, spent
+    in `pause`.
 
     Raises what the last attempt raised.
     """
@@ -39,7 +42,7 @@ def with_patience(
             raise
         failure = first
     # Only a failure pays for the import.
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
     def told(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -52,10 +55,13 @@ def with_patience(
             raise pending.pop()  # the attempt already made is the first
         return action()
 
+    # Not `wait_exponential_jitter`: its words differ between the versions of tenacity we allow.
+    growing = wait_exponential(multiplier=first_wait) + wait_random(0, first_wait)
     patience = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, JockerError) and is_worth_it(error)),
         stop=stop_after_attempt(attempts),
-        wait=wait_exponential_jitter(initial=first_wait, max=longest_wait, jitter=first_wait),
+        sleep=pause,
+        wait=lambda state: min(longest_wait, growing(state)),
         before_sleep=told,
         reraise=True,
     )
