@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,7 +75,8 @@ def scales(values: list[str] | None) -> dict[str, int]:
     found = {}
     for value in values or ():
         service, equals, number = value.partition("=")
-        if not equals or not number.isdigit():
+        # Not isdigit(): it takes ² for a digit, int() does not; and nobody runs a billion containers.
+        if not service or not equals or not re.fullmatch("[0-9]{1,9}", number):
             raise UsageError(f"--scale {value!r}", hint="write SERVICE=NUMBER")
         found[service] = int(number)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from composer.cli.text import escape
+from composer.cli.text import one_line
 from composer.plan.plan import Plan
 
 
@@ -13,13 +13,13 @@ def text(found: Plan, *, with_differences: bool) -> str:
     """The plan for people: a line per step, what stays as it is at the end."""
     lines = []
     for node in found.nodes:
-        lines.append(escape(str(node)))
+        lines.append(one_line(str(node)))
         if with_differences:
-            lines += [f"      {escape(line)}" for line in getattr(node.step, "differences", ())]
+            lines += [f"      {one_line(line)}" for line in getattr(node.step, "differences", ())]
     if not found.nodes:
         lines.append("nothing to do")
     if found.unchanged:
-        lines.append(f"unchanged: {', '.join(map(escape, found.unchanged))}")
+        lines.append(f"unchanged: {', '.join(map(one_line, found.unchanged))}")
     return "\n".join(lines) + "\n"
 
 

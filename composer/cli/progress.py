@@ -7,9 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from composer.cli.text import escape, is_terminal, wants_colour
+from composer.cli.text import is_terminal, one_line, wants_colour
 from composer.plan.steps import (
-    AnyStep,
     CreateContainer,
     KillContainer,
     PullImage,
@@ -72,12 +71,12 @@ def line(event: Event) -> str:
         "failed": f"Error {event.detail}",
         "skipped": f"Skipped: {event.detail}",
     }[event.kind]
-    return f" {kind} {escape(event.step.subject)}  {escape(word)}"
+    return f" {kind} {one_line(event.step.subject)}  {one_line(word)}"
 
 
-def _is_quiet(step: AnyStep) -> bool:
-    """Tidying up that nobody asked about."""
-    return isinstance(step, RemoveStack)
+def _is_quiet(event: Event) -> bool:
+    """Tidying up that nobody asked about, as long as it works."""
+    return isinstance(event.step, RemoveStack) and event.kind != "failed"
 
 
 class _Quiet:
@@ -90,7 +89,7 @@ class _Quiet:
 
 class _Plain:
     def show(self, event: Event) -> None:
-        if event.kind not in {"started", "progress"} and not _is_quiet(event.step):
+        if event.kind not in {"started", "progress"} and not _is_quiet(event):
             print(line(event), file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -100,7 +99,8 @@ class _Plain:
 class _Json:
     def show(self, event: Event) -> None:
         kind, doing, done = _WORDS[type(event.step)]
-        status = {"started": doing, "progress": doing, "retrying": doing, "done": done}.get(event.kind, "Error")
+        words = {"started": doing, "progress": doing, "retrying": doing, "done": done, "skipped": "Skipped"}
+        status = words.get(event.kind, "Error")
         value: dict[str, object] = {"id": f"{kind} {event.step.subject}", "status": status, "event": event.kind}
         if event.detail:
             value["text"] = event.detail
@@ -133,7 +133,7 @@ class _Terminal:
             return
         self._running.pop(event.number, None)
         self._finished += 1
-        if _is_quiet(event.step) and event.kind == "done":
+        if _is_quiet(event):
             self._redraw("")
             return
         mark, colour = {"done": ("✔", "32"), "failed": ("✘", "31")}.get(event.kind, ("-", "33"))

@@ -19,9 +19,14 @@ def escape(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """`escape`, and no new line either: for lists in which a line means something."""
+    return escape(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns, three blanks apart, as docker prints them."""
-    lines = [tuple(headers), *(tuple(escape(cell).replace("\n", " ") for cell in row) for row in rows)]
+    lines = [tuple(headers), *(tuple(map(one_line, row)) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
     return "".join(
         "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
@@ -45,25 +50,24 @@ def wants_colour(*, ansi: str = "auto", stream: object = None) -> bool:
 def ago(moment: float, now: float | None = None) -> str:
     """`5 minutes`, as docker words it. `moment` in seconds since the epoch."""
     seconds = max(0, int((time.time() if now is None else now) - moment))
-    if seconds < 1:
-        return "Less than a second"
-    for limit, unit, name in ((60, 1, "second"), (3600, 60, "minute"), (86400, 3600, "hour")):
-        if seconds < limit:
-            count = seconds // unit
-            if count == 1:
-                return {"second": "1 second", "minute": "About a minute", "hour": "About an hour"}[name]
-            return f"{count} {name}s"
-    days = seconds // 86400
-    for limit, unit, name in ((14, 1, "day"), (60, 7, "week"), (730, 30, "month")):
+    if seconds < 60:
+        return {0: "Less than a second", 1: "1 second"}.get(seconds, f"{seconds} seconds")
+    if seconds < 3600:
+        return "About a minute" if seconds < 120 else f"{seconds // 60} minutes"
+    hours = (seconds + 1800) // 3600  # hours are rounded, everything else is cut
+    if hours < 48:
+        return "About an hour" if hours == 1 else f"{hours} hours"
+    days = hours // 24
+    for limit, unit, name in ((14, 1, "days"), (60, 7, "weeks"), (730, 30, "months")):
         if days < limit:
-            return f"{days // unit} {name}{'' if days // unit == 1 else 's'}"
+            return f"{days // unit} {name}"
     return f"{days // 365} years"
 
 
 def size(count: float) -> str:
     """`1.53MB`, decimal, as docker shows sizes of images."""
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
+        if count < 999.5:  # what three digits would round to 1000 is one of the next unit
             return f"{count:.3g}{unit}"
         count /= 1000
-    return f"{count:.3g}TB"
+    return f"{count:.3g}TB" if count < 999.5 else f"{count:.0f}TB"
