@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import sys
-import tempfile
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,14 +102,8 @@ def load(
     from composer.image.archive import load
 
     show = _progress(quiet)
-    with tempfile.TemporaryDirectory(prefix="jocker-load-") as directory:
-        path = file
-        if file == "-":
-            path = f"{directory}/archive"
-            with open(path, "wb") as out:
-                while chunk := sys.stdin.buffer.read(1 << 20):
-                    out.write(chunk)
-        loaded = load(_store(context), path, architecture=_architecture(), on_progress=show)
+    source = sys.stdin.buffer if file == "-" else file
+    loaded = load(_store(context), source, architecture=_architecture(), on_progress=show)
     _done(show)
     for image in loaded:
         for name in image.names:

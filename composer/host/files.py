@@ -77,8 +77,9 @@ def locked(path: str, *, shared: bool = False, timeout: float | None = None, wha
         os.close(fd)  # removed while we waited: take the new one
     try:
         if not shared:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, f"{os.getpid()} {what}\n".encode(), 0)
+            with suppress(OSError):  # on a full disk nobody could tidy up, for want of these few bytes
+                os.ftruncate(fd, 0)
+                os.pwrite(fd, f"{os.getpid()} {what}\n".encode(), 0)
         yield fd
     finally:
         os.close(fd)

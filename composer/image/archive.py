@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import posixpath
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import BinaryIO, NamedTuple
@@ -20,6 +21,7 @@ from composer.image.layout import (
     LARGEST_JSON,
     MANIFEST_TYPES,
     Choice,
+    DockerImage,
     choose,
     parse_docker_manifest,
     parse_index,
@@ -48,16 +50,22 @@ class _Member(NamedTuple):
 
 
 def load(
-    store: Store, path: str, *, architecture: str = "", on_progress: Callable[[str], None] = lambda _: None
+    store: Store,
+    archive: str | BinaryIO,
+    *,
+    architecture: str = "",
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Loaded, ...]:
-    """Loads all images of an archive file (plain, gzip or zstd). Raises `ImageRefused`, `ImageError`."""
+    """Loads all images of an archive (plain, gzip or zstd), a file or a stream. Raises `ImageRefused`, `ImageError`."""
     with store.adding() as temporary:
+        path = archive if isinstance(archive, str) else _spooled(archive, f"{temporary}/archive")
         plain = _plain(path, temporary)
         members = _members(plain)
-        archive = _Archive(plain, members)
-        found = list(_docker(archive) if "manifest.json" in members else _oci(archive, architecture))
+        opened = _Archive(plain, members)
+        # Newer archives are of both kinds; only the index knows the manifest, and so the digest, that the image had.
+        found = list(_oci(opened, architecture) if "index.json" in members else _docker(opened))
         if not found:
-            raise ImageRefused(f"{path}: there is no image in it")
+            raise ImageRefused("there is no image in the archive")
         loaded = []
         for names, manifest, config, layers in found:
             image = store.add(names, manifest, config, layers, temporary=temporary, on_progress=on_progress)
@@ -65,20 +73,30 @@ def load(
     return tuple(loaded)
 
 
+def _spooled(stream: BinaryIO, path: str) -> str:
+    """An archive is read more than once, and not from its beginning to its end: a stream goes to a file first."""
+    with open(path, "xb", buffering=0) as out:
+        while piece := stream.read(1 << 20):
+            out.write(piece)
+    return path
+
+
 def _plain(path: str, temporary: str) -> str:
     """The path of the uncompressed archive; a compressed one is unpacked beside the store first."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            magic = file.read(4)
-            if not magic.startswith(_MAGICS):
-                return path
-            file.seek(0)
-            stream = LayerStream(file, 1 << 44)
-            with open(f"{temporary}/archive.tar", "xb", buffering=0) as out:
-                while piece := stream.some(1 << 20):
-                    out.write(piece)
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise JockerError(f"{path} is not a file", hint=f"pipe it in: jocker image load < {path}")
+        file = open(path, "rb", buffering=0)  # noqa: SIM115  closed below
     except OSError as error:
         raise JockerError(f"{path}: {error.strerror}") from error
+    with file:
+        if not file.read(4).startswith(_MAGICS):
+            return path
+        file.seek(0)
+        stream = LayerStream(file, 1 << 44)
+        with open(f"{temporary}/archive.tar", "xb", buffering=0) as out:
+            while piece := stream.some(1 << 20):
+                out.write(piece)
     return f"{temporary}/archive.tar"
 
 
@@ -135,7 +153,7 @@ class _Archive(NamedTuple):
             return os.pread(file.fileno(), member.size, member.offset)
 
     def blob(self, digest: str) -> bytes:
-        raw = self.small(f"blobs/sha256/{digest.removeprefix('sha256:')}")
+        raw = self.small(_blob_name(digest))
         if f"sha256:{hashlib.sha256(raw).hexdigest()}" != digest:
             raise ImageRefused(f"{digest} in the archive is something else")
         return raw
@@ -156,6 +174,8 @@ _Found = tuple[Sequence[str], bytes, bytes, Sequence[LayerSource]]
 
 def _docker(archive: _Archive) -> Iterator[_Found]:
     """docker-archive: no OCI manifest in it, so one is made that says the same."""
+    if "manifest.json" not in archive.members:
+        raise ImageRefused("the archive has neither manifest.json nor index.json: it is no image")
     for image in parse_docker_manifest(archive.small("manifest.json")):
         config = archive.small(image.config)
         layers = [archive.layer(name) for name in image.layers]
@@ -176,11 +196,14 @@ def _docker(archive: _Archive) -> Iterator[_Found]:
             },
             "layers": descriptors,
         }
-        try:
-            names = [normalise(name) for name in image.tags]
-        except UsageError as error:
-            raise ImageRefused(f"a name in manifest.json: {error.message}") from None
-        yield names, json.dumps(manifest, separators=(",", ":")).encode(), config, layers
+        yield _tags(image), json.dumps(manifest, separators=(",", ":")).encode(), config, layers
+
+
+def _tags(image: DockerImage) -> list[str]:
+    try:
+        return [normalise(name) for name in image.tags]
+    except UsageError as error:
+        raise ImageRefused(f"a name in manifest.json: {error.message}") from None
 
 
 def _digest(source: LayerSource, diff_id: str) -> str:
@@ -197,21 +220,27 @@ def _digest(source: LayerSource, diff_id: str) -> str:
 
 
 def _oci(archive: _Archive, architecture: str) -> Iterator[_Found]:
-    if "index.json" not in archive.members:
-        raise ImageRefused("the archive has neither manifest.json nor index.json: it is no image")
     layout = parse_json(archive.small("oci-layout"), "oci-layout") if "oci-layout" in archive.members else {}
     if not isinstance(layout, dict) or str(layout.get("imageLayoutVersion", "1.0.0")) != "1.0.0":
         raise ImageRefused("the archive is an OCI layout of an unknown version")
+    tags: dict[str, list[str]] = {}
+    if "manifest.json" in archive.members:
+        for image in parse_docker_manifest(archive.small("manifest.json")):
+            tags.setdefault(posixpath.basename(image.config), []).extend(_tags(image))
+    names: dict[bytes, list[str]] = {}
     for choice in parse_index(archive.small("index.json")):
         if choice.os == "unknown":
             continue  # an attestation
         raw = _resolved(archive, choice, architecture, DEEPEST_INDEX)
+        names.setdefault(raw, []).extend(_names(choice))
+    for raw, found in names.items():
         manifest = parse_manifest(raw)
-        layers = [archive.layer(f"blobs/sha256/{layer.digest.removeprefix('sha256:')}") for layer in manifest.layers]
+        layers = [archive.layer(_blob_name(layer.digest)) for layer in manifest.layers]
         for source, layer in zip(layers, manifest.layers, strict=True):
             if source.size != layer.size:
                 raise ImageRefused(f"{layer.digest} has {source.size} bytes, the manifest says {layer.size}")
-        yield _names(choice), raw, archive.blob(manifest.config.digest), layers
+        found += tags.get(manifest.config.digest.removeprefix("sha256:"), [])
+        yield list(dict.fromkeys(found)), raw, archive.blob(manifest.config.digest), layers
 
 
 def _resolved(archive: _Archive, choice: Choice, architecture: str, depth: int) -> bytes:

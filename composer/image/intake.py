@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -99,18 +100,30 @@ def _copy(source: LayerSource, size: int, target: str, *, digest: str | None) ->
             available = os.fstat(reader.fileno()).st_size if source.size is None else source.size
             if available != size:
                 raise ImageRefused(f"a layer has {available} bytes, the manifest says {size}")
-            at, end = source.offset, source.offset + size
-            while at < end:
-                copied = os.copy_file_range(reader.fileno(), writer.fileno(), min(end - at, 1 << 26), at)
-                if not copied:
-                    raise ImageRefused("a layer breaks off")
-                at += copied
+            _copy_range(reader.fileno(), writer.fileno(), source.offset, size)
             if digest is not None:
                 _verify_file(temporary, digest)
             os.rename(temporary, target)
         except BaseException:
             os.unlink(temporary)
             raise
+
+
+def _copy_range(reader: int, writer: int, at: int, size: int) -> None:
+    """Shares the blocks where the file system can; it cannot from one to another."""
+    end, share = at + size, True
+    while at < end:
+        try:
+            most = min(end - at, 1 << 26)
+            copied = os.copy_file_range(reader, writer, most, at) if share else os.sendfile(writer, reader, at, most)
+        except OSError as error:
+            if not share or error.errno not in {errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
+                raise
+            share = False
+            continue
+        if not copied:
+            raise ImageRefused("a layer breaks off")
+        at += copied
 
 
 def _verify_file(path: str, digest: str) -> None:

@@ -6,6 +6,7 @@ A layer directory or a reference exists only when it is complete: things are mad
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
@@ -134,16 +135,21 @@ class Store:
     @contextmanager
     def adding(self) -> Iterator[str]:
         """A temporary directory below the store while something is added; after a crash anyone removes it."""
-        self._clear_rubbish()
-        for name in ("blobs/sha256", "layers", "refs", "tmp"):
-            os.makedirs(f"{self._root}/{name}", mode=0o700, exist_ok=True)
-        with locked(f"{self._root}/lock", shared=True):
-            directory = f"{self._root}/tmp/{os.getpid()}-{os.urandom(6).hex()}"
-            os.mkdir(directory, 0o700)
-            try:
-                yield directory
-            finally:
-                remove_tree(directory)
+        try:
+            self._clear_rubbish()
+            for name in ("blobs/sha256", "layers", "refs", "tmp"):
+                os.makedirs(f"{self._root}/{name}", mode=0o700, exist_ok=True)
+            with locked(f"{self._root}/lock", shared=True):
+                directory = f"{self._root}/tmp/{os.getpid()}-{os.urandom(6).hex()}"
+                os.mkdir(directory, 0o700)
+                try:
+                    yield directory
+                finally:
+                    remove_tree(directory)
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise ImageError(f"no space left in {self._root}", hint="jocker image prune") from error
+            raise
 
     def _clear_rubbish(self) -> None:
         if not os.path.isdir(f"{self._root}/tmp") or not os.listdir(f"{self._root}/tmp"):
@@ -284,6 +290,10 @@ class Store:
             blobs.add(record.get("image_id", ""))
             chains |= set(record.get("layers", ()))
         freed = 0
+        with suppress(FileNotFoundError):
+            for name in os.listdir(f"{self._root}/refs"):
+                if name.endswith(".tmp"):  # of a process that was killed: who writes now would hold the lock
+                    os.unlink(f"{self._root}/refs/{name}")
         with suppress(FileNotFoundError):
             for name in os.listdir(f"{self._root}/blobs/sha256"):
                 if f"sha256:{name}" not in blobs:
