@@ -22,6 +22,10 @@ _GONE_WITHIN = 10.0
 """Seconds a killed process gets to vanish: only one stuck in the kernel needs more."""
 
 
+_RUNS_WITHIN = 1.0
+"""Seconds the runtime's last process gets to become the container's program."""
+
+
 class StopOutcome(StrEnum):
     """How a stop ended."""
 
@@ -75,9 +79,20 @@ class Lifecycle:
                 os.unlink(path)
 
     def start(self, container_id: str, name: str) -> None:
-        """Starts a created container. Raises `ContainerError` (`CommandNotStarted` if its command cannot be run)."""
+        """Starts a created container; its program runs when this returns.
+
+        Raises `ContainerError` (`CommandNotStarted` if its command cannot be run).
+        """
+        now = time.time()
+        first = first_process(self._paths, container_id)
+        before = _program(first)
         self._runtime.call(self._runtime.start(container_id), name=name)
-        write_atomic(f"{self._paths.container(container_id)}/started", b"", sync=False)
+        deadline = time.monotonic() + _RUNS_WITHIN
+        while before is not None and _program(first) == before and time.monotonic() < deadline:
+            time.sleep(0.0005)  # until then it is the runtime that gets its signals, and loses them
+        mark = f"{self._paths.container(container_id)}/started"
+        write_atomic(mark, b"", sync=False)
+        os.utime(mark, (now, now))  # not later than the end of a container that has ended by now
 
     def is_created(self, container_id: str) -> bool:
         """Whether it is made and waits to be started."""
@@ -116,10 +131,13 @@ class Lifecycle:
         if shim is not None:
             process.wait_gone(*shim, _GONE_WITHIN)  # it ends when the exit status is on disk
 
-    def kill(self, container_id: str, signal_number: int) -> bool:
-        """One signal to its first process; False if that is gone."""
+    def kill(self, container_id: str, signal_number: int, *, cgroup_path: str = "") -> bool:
+        """One signal to its first process; False if that is gone. With `cgroup_path` SIGKILL reaches a paused one."""
         first = first_process(self._paths, container_id)
-        return first is not None and process.send(*first, signal_number)
+        sent = first is not None and process.send(*first, signal_number)
+        if sent and cgroup_path and signal_number == signal.SIGKILL:
+            cgroup.thaw(cgroup_path)
+        return sent
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
         """Waits for the container's end and returns its exit code; None if that is unknown (conmon was killed).
@@ -146,8 +164,10 @@ class Lifecycle:
         if first is None:
             # A crash in the middle of `create`: conmon or the runtime may be at it still, without us.
             # Another store may hold the same id, which follows from the stack: only what works for our runtime.
-            for pid in process.with_arguments(container_id, self._runtime.root):
-                process.kill_and_wait(pid)
+            # Again until there is none: conmon forks itself away.
+            while pids := process.with_arguments(container_id, self._runtime.root):
+                for pid in pids:
+                    process.kill_and_wait(pid)
         if os.path.isdir(self._runtime.state_dir(container_id)):
             with suppress(CommandFailed):  # a state torn by a crash is beyond the runtime: we finish below
                 self._run_delete(container_id)
@@ -196,6 +216,15 @@ class Lifecycle:
         for directory in (paths.bundles, f"{paths.run}/conmon", paths.runc, paths.containers, paths.volumes):
             with suppress(OSError):
                 os.rmdir(directory)
+
+
+def _program(first: FirstProcess | None) -> tuple[int, int] | None:
+    """Which file a process runs; None if it is gone."""
+    if first is not None and process.alive(*first):
+        with suppress(OSError):
+            found = os.stat(f"/proc/{first.pid}/exe")
+            return found.st_dev, found.st_ino
+    return None
 
 
 def _is_deaf(pid: int, number: int) -> bool:
