@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from composer.errors import ImageError, ImageNotFound, ImageRefused, UsageError
+from composer.errors import ImageError, ImageNotFound, ImageRefused, LockTimeout, TransferFailed, UsageError
 from composer.host import kernel, records
 from composer.host.files import locked, read_json, write_atomic, write_json
 from composer.host.trees import remove_tree
@@ -134,7 +134,10 @@ class Store:
 
     @contextmanager
     def adding(self) -> Iterator[str]:
-        """A temporary directory below the store while something is added; after a crash anyone removes it."""
+        """A temporary directory below the store while something is added; after a crash anyone removes it.
+
+        Of an image that is refused nothing stays; what a broken connection left is kept for the next attempt.
+        """
         try:
             self._clear_rubbish()
             for name in ("blobs/sha256", "layers", "refs", "tmp"):
@@ -147,17 +150,24 @@ class Store:
                 finally:
                     remove_tree(directory)
         except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise ImageError(f"no space left in {self._root}", hint="jocker image prune") from error
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            self._if_alone(self._sweep)
+            raise ImageError(f"no space left in {self._root}", hint="jocker image prune") from error
+        except (TransferFailed, ImageNotFound):
+            raise
+        except ImageError:
+            self._if_alone(self._sweep)
             raise
 
     def _clear_rubbish(self) -> None:
-        if not os.path.isdir(f"{self._root}/tmp") or not os.listdir(f"{self._root}/tmp"):
-            return
-        from composer.errors import LockTimeout
+        if os.path.isdir(f"{self._root}/tmp") and os.listdir(f"{self._root}/tmp"):
+            self._if_alone(self._empty_tmp)
 
+    def _if_alone(self, tidy: Callable[[], object]) -> None:
+        """Tidies unless somebody is adding something: then it is for another time."""
         with suppress(LockTimeout), locked(f"{self._root}/lock", timeout=0):
-            self._empty_tmp()
+            tidy()
 
     def _empty_tmp(self) -> None:
         with suppress(FileNotFoundError):
@@ -331,7 +341,7 @@ def _check(manifest: Manifest, config: ImageConfig, raw: bytes, layers: int, arc
     if config.os not in {"", "linux"}:
         raise ImageRefused(f"the image is for {config.os}")
     if architecture and config.architecture not in {"", architecture}:
-        raise ImageRefused(f"the image is for {config.architecture}, this machine is {architecture}")
+        raise ImageRefused(f"the image is for {config.architecture}, not for {architecture}")
 
 
 def display_names(record: ImageRecord) -> tuple[str, str]:

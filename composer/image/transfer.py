@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import platform
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from composer.errors import CommandFailed, ImageNotFound, TransferFailed
+from composer.errors import CommandFailed, ImageNotFound, TransferFailed, UsageError
+from composer.host.files import locked, write_json
 from composer.host.machine_facts import architecture as normal_architecture
 from composer.host.proc import Command, require, run
 from composer.image.config import ImageConfig
 from composer.image.layout import parse_index, parse_manifest
-from composer.image.reference import normalise
+from composer.image.reference import normalise, repository, tag
 from composer.image.store import LayerSource, Store
 
 _TRANSIENT = (
     "timeout", "timed out", "connection refused", "connection reset", "unexpected eof", "temporary failure",
     "no such host", "500 internal", "502 bad", "503 service", "504 gateway", "status 500", "status 502", "status 503",
-    "status 504", "too many requests", "i/o timeout", "network is unreachable",
+    "status 504", "too many requests", "toomanyrequests", "i/o timeout", "network is unreachable",
 )  # fmt: skip
 _MISSING = ("manifest unknown", "name unknown", "repository name not known", "not found", "no image found")
 _DENIED = ("unauthorized", "authentication required", "denied", "forbidden", "invalid username/password")
@@ -49,17 +54,18 @@ def pull(
     wanted = architecture or normal_architecture(platform.machine())
     with store.adding() as temporary:
         layout = f"{temporary}/layout"
-        progress("downloading")
-        _copy(store, reference, layout, access, wanted)
+        # Two who want the same: the second finds the blobs.
+        with locked(f"{os.path.dirname(temporary)}/{hashlib.sha256(reference.encode()).hexdigest()}.lock"):
+            _copy(store, reference, layout, access, wanted, progress)
         choice = parse_index(_read(f"{layout}/index.json"))[0]
-        manifest_raw = _read(store.blob_path(choice.descriptor.digest))
+        manifest_raw = store.blob(choice.descriptor.digest)
         manifest = parse_manifest(manifest_raw)
         sources = [LayerSource(store.blob_path(layer.digest)) for layer in manifest.layers]
         try:
             return store.add(
                 [reference],
                 manifest_raw,
-                _read(store.blob_path(manifest.config.digest)),
+                store.blob(manifest.config.digest),
                 sources,
                 temporary=temporary,
                 on_progress=progress,
@@ -72,7 +78,9 @@ def pull(
             raise
 
 
-def command_line(reference: str, layout: str, blobs: str, access: Access, architecture: str) -> tuple[str, ...]:
+def command_line(
+    reference: str, layout: str, blobs: str, *, tls_verify: bool, auth_file: str, architecture: str
+) -> tuple[str, ...]:
     """skopeo's argv. `--preserve-digests`: else a Docker image loses its health check and changes its id."""
     return (
         require("skopeo"),
@@ -80,9 +88,8 @@ def command_line(reference: str, layout: str, blobs: str, access: Access, archit
         "--override-arch", architecture,
         "copy", "--preserve-digests",
         "--dest-shared-blob-dir", blobs,
-        "--src-tls-verify=" + ("true" if access.tls_verify else "false"),
-        *(("--src-creds", access.credentials) if access.credentials else ()),
-        *(("--authfile", access.auth_file) if access.auth_file else ()),
+        "--src-tls-verify=" + ("true" if tls_verify else "false"),
+        *(("--authfile", auth_file) if auth_file else ()),
         f"docker://{_for_skopeo(reference)}", f"oci:{layout}:image",
     )  # fmt: skip
 
@@ -96,16 +103,68 @@ def _for_skopeo(reference: str) -> str:
     return f"{name if colon and '/' not in tag else head}@{digest}"
 
 
-def _copy(store: Store, reference: str, layout: str, access: Access, architecture: str) -> None:
+def _copy(
+    store: Store, reference: str, layout: str, access: Access, architecture: str, progress: Callable[[str], None]
+) -> None:
     blobs = os.path.dirname(os.path.dirname(store.blob_path("sha256:x")))
     keep = ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "XDG_RUNTIME_DIR",
             "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy")  # fmt: skip
     env = {name: os.environ[name] for name in keep if name in os.environ}
-    argv = command_line(reference, layout, blobs, access, architecture)
+    with _auth_file(reference, access, f"{layout}.auth") as auth_file, _watched(layout, blobs, progress):
+        argv = command_line(
+            reference, layout, blobs, tls_verify=access.tls_verify, auth_file=auth_file, architecture=architecture
+        )
+        try:
+            run(Command(argv=argv, env=env, timeout=None))
+        except CommandFailed as error:
+            raise _explained(reference, error.stderr) from error
+
+
+@contextmanager
+def _auth_file(reference: str, access: Access, path: str) -> Iterator[str]:
+    """A file with the credentials for as long as it takes: a command line can be read by everybody."""
+    if not access.credentials:
+        yield access.auth_file
+        return
+    if ":" not in access.credentials:
+        raise UsageError("credentials are USER:PASSWORD")
+    entry = {"auth": base64.b64encode(access.credentials.encode()).decode()}
+    write_json(path, {"auths": {reference.partition("/")[0]: entry}}, sync=False)
     try:
-        run(Command(argv=argv, env=env, timeout=None))
-    except CommandFailed as error:
-        raise _explained(reference, error.stderr) from error
+        yield path
+    finally:
+        os.unlink(path)
+
+
+@contextmanager
+def _watched(layout: str, blobs: str, progress: Callable[[str], None]) -> Iterator[None]:
+    """Tells now and then how much has come: skopeo itself only does on a terminal."""
+    progress("downloading")
+    before = set(_sizes(f"{blobs}/sha256"))
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(0.2):
+            come = _sizes(f"{blobs}/sha256")
+            total = sum(_sizes(layout).values()) + sum(come[name] for name in come.keys() - before)
+            progress(f"downloading, {total / 1e6:.1f} MB")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
+
+
+def _sizes(directory: str) -> dict[str, int]:
+    sizes = {}
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                sizes[entry.name] = entry.stat().st_size
+    return sizes
 
 
 def _explained(reference: str, said: str) -> Exception:
@@ -113,7 +172,10 @@ def _explained(reference: str, said: str) -> Exception:
     last = lines[-1] if lines else "skopeo said nothing"
     if 'msg="' in last:
         last = last.split('msg="', 1)[1].rsplit('"', 1)[0].replace('\\"', '"')
+    last = last.removeprefix(f"initializing source docker://{_for_skopeo(reference)}: ")
     lower = last.lower()
+    for name in (repository(reference), repository(reference).partition("/")[2], f" {tag(reference)} "):
+        lower = lower.replace(name.lower(), " ")  # an image may be called timeout
     if any(sign in lower for sign in _TRANSIENT):
         return TransferFailed(f"{reference}: {last}", transient=True)
     if any(sign in lower for sign in _DENIED):
@@ -123,7 +185,9 @@ def _explained(reference: str, said: str) -> Exception:
     if any(sign in lower for sign in _MISSING):
         return ImageNotFound(f"{reference}: not in its registry: {last}", hint="check name and tag")
     if "http: server gave http response" in lower or "tls" in lower or "x509" in lower:
-        return TransferFailed(f"{reference}: {last}", hint="for a registry without TLS: --tls-verify=false")
+        return TransferFailed(
+            f"{reference}: {last}", hint="for a registry without TLS: jocker image pull --no-tls-verify"
+        )
     return TransferFailed(f"{reference}: {last}")
 
 
@@ -133,9 +197,6 @@ def _read(path: str) -> bytes:
 
 
 def _drop_if_wrong(path: str, digest: str) -> None:
-    import hashlib
-    from contextlib import suppress
-
     with suppress(FileNotFoundError):
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

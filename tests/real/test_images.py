@@ -362,8 +362,7 @@ def test_a_full_disk_is_told_and_the_store_goes_on(
     assert inspected(jocker, "odd:1")
     jocker("image", "tag", "odd:1", "again:1")
     with open(f"{jocker_dirs.data}/filler", "xb", buffering=0) as filler, pytest.raises(OSError, match="No space"):
-        for _ in range(1 << 20):
-            filler.write(bytes(4096))
+        filler.writelines(bytes(4096) for _ in range(1 << 20))
     assert "no space left" in jocker("image", "tag", "odd:1", "full:1", code=1).stderr
     jocker("image", "rm", "again:1")
     jocker("image", "rm", "odd:1")
