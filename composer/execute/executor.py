@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 OnEvent = Callable[[Event], None]
 OnInterrupt = Callable[[int], None]
+
+_LOOK_EVERY = 1.0
+"""Seconds after which we look who has ended even if nobody woke us: Ctrl-C may have struck before the bell was hung."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,8 @@ def execute(
     """
     if not plan.nodes:
         return Outcome()
-    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+    from concurrent.futures import ThreadPoolExecutor
+    from queue import Empty, SimpleQueue
 
     tell = _one_at_a_time(on_event)
     waiting = {node.number: node for node in plan.nodes}
@@ -69,6 +74,9 @@ def execute(
     lost: dict[int, int] = {}
     progress = _Progress()
     running: dict[Future[JockerError | None], Node] = {}
+    # Not `futures.wait`: Ctrl-C in the midst of it leaves a lock that the worker waits for. What is taken from this
+    # queue only wakes; who has ended is asked anew, so nothing is lost wherever Ctrl-C strikes.
+    woken: SimpleQueue[object] = SimpleQueue()
     interrupted = is_left = False
     pool = ThreadPoolExecutor(workers or default_workers(), thread_name_prefix="step")
     try:
@@ -77,11 +85,17 @@ def execute(
                 if not interrupted:
                     _skip(waiting, lost, progress, tell)
                     for node in [node for node in waiting.values() if finished.issuperset(node.after)]:
-                        running[pool.submit(_perform, node, host, tell, pause)] = node
+                        future = pool.submit(_perform, node, host, tell, pause)
+                        running[future] = node
                         del waiting[node.number]
+                        future.add_done_callback(woken.put)
                 if not running:
                     break
-                ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                with suppress(Empty):
+                    woken.get(timeout=_LOOK_EVERY)
+                for future in [one for one in running if one.done()]:
+                    _note_end(running[future], future.result(), finished, lost, progress)
+                    del running[future]
             except KeyboardInterrupt:
                 if interrupted:
                     is_left = True
@@ -89,16 +103,6 @@ def execute(
                 interrupted = True
                 host.interrupt()
                 on_interrupt(len(running))
-                continue
-            for future in ended:
-                node = running.pop(future)
-                error = future.result()
-                if error is None:
-                    finished.add(node.number)
-                    progress.done.append(node)
-                else:
-                    lost[node.number] = node.number
-                    progress.failed.append((node, error))
     finally:
         # After a mistake of ours (any other exception) the steps that run may end, too.
         pool.shutdown(wait=not is_left, cancel_futures=True)
@@ -109,6 +113,17 @@ def execute(
         skipped=tuple(progress.skipped),
         interrupted=interrupted,
     )
+
+
+def _note_end(
+    node: Node, error: JockerError | None, finished: set[int], lost: dict[int, int], progress: _Progress
+) -> None:
+    if error is None:
+        finished.add(node.number)
+        progress.done.append(node)
+    else:
+        lost[node.number] = node.number
+        progress.failed.append((node, error))
 
 
 def _skip(waiting: dict[int, Node], lost: dict[int, int], progress: _Progress, tell: OnEvent) -> None:

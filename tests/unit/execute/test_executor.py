@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -226,18 +226,16 @@ def test_a_refusal_of_the_kernel_is_a_failure_with_the_name_of_the_container() -
 
 def test_a_mistake_of_ours_is_not_taken_for_a_failure_and_leaves_no_step_half_done() -> None:
     """It is raised, but only when the steps that were running have ended."""
-    other_runs, broken = threading.Event(), threading.Event()
-    host = Recorder(fails={"start a": [RuntimeError("a bug")]})
+    other_runs = threading.Event()
 
-    def break_off() -> None:
+    def first() -> None:
         assert other_runs.wait(DEADLINE)
-        broken.set()
 
     def last() -> None:
         other_runs.set()
-        assert broken.wait(DEADLINE)
+        until_main_rests_in("shutdown")
 
-    host.during |= {"start a": break_off, "start b": last}
+    host = Recorder(fails={"start a": [RuntimeError("a bug")]}, during={"start a": first, "start b": last})
     with pytest.raises(RuntimeError, match="a bug"):
         run(plan(start("a"), start("b"), (start("c"), (1,))), host, workers=2)
     assert host.ended == ["start b"]
@@ -334,25 +332,39 @@ def test_events_come_one_at_a_time() -> None:
 # Ctrl-C
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """A shell starts what runs in its background with Ctrl-C ignored; the tests send it all the same."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt() -> None:
     """Ctrl-C, once the main thread waits for a step to end."""
     main = threading.main_thread().ident
     assert main is not None
-    deadline = time.monotonic() + DEADLINE
-    while "FIRST_COMPLETED" not in _waiting_code(main):
-        assert time.monotonic() < deadline, "the main thread never waited"
-        time.sleep(0)
+    until_main_rests_in("execute", on_top=True)
     signal.pthread_kill(main, signal.SIGINT)
 
 
-def _waiting_code(thread: int) -> str:
-    """`FIRST_COMPLETED` if the thread stands inside `concurrent.futures.wait`."""
-    frame = sys._current_frames().get(thread)
-    while frame is not None:
-        if frame.f_code.co_name == "wait" and "futures" in frame.f_code.co_filename:
-            return "FIRST_COMPLETED"
+def until_main_rests_in(function: str, *, on_top: bool = False) -> None:
+    """Returns when the main thread has stood at one place inside a function for five looks."""
+    deadline = time.monotonic() + DEADLINE
+    looks: list[tuple[str, int] | None] = []
+    while len(looks) < 5 or looks[-1] is None or len({*looks[-5:]}) > 1:
+        assert time.monotonic() < deadline, f"the main thread never waited in {function}"
+        looks.append(_place_of_main(function, on_top=on_top))
+        time.sleep(0.001)
+
+
+def _place_of_main(function: str, *, on_top: bool) -> tuple[str, int] | None:
+    top = frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None and frame.f_code.co_name != function and not on_top:
         frame = frame.f_back
-    return ""
+    if frame is None or top is None or frame.f_code.co_name != function:
+        return None
+    return top.f_code.co_name, top.f_lasti
 
 
 def after_interrupt(host: Recorder) -> Callable[[], None]:
