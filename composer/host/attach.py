@@ -15,7 +15,8 @@ import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from composer.host.logs import resize_command, window_size
+from composer.errors import ContainerError
+from composer.host.logs import resize_order, window_size
 from composer.paths import Paths
 
 _STDERR = 3
@@ -23,17 +24,25 @@ _PACKET = 32768
 
 
 class Attachment:
-    """An open line to one container. Make it before the container is started, and nothing is lost."""
+    """An open line to one container. Make it before the container is started, and nothing is lost.
+
+    Raises `ContainerError` if there is nothing to attach to.
+    """
 
     def __init__(self, paths: Paths, container_id: str) -> None:
         self._bundle = paths.bundle(container_id)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # sun_path holds 108 bytes, our paths may be longer: through the descriptor of the directory.
-        directory = os.open(self._bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self._socket.connect(f"/proc/self/fd/{directory}/attach")
-        finally:
-            os.close(directory)
+            # sun_path holds 108 bytes, our paths may be longer: through the descriptor of the directory.
+            directory = os.open(self._bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._socket.connect(f"/proc/self/fd/{directory}/attach")
+            finally:
+                os.close(directory)
+        except OSError as error:
+            self._socket.close()
+            raise ContainerError(f"cannot attach to container {container_id[:12]}: {error.strerror}") from error
+        self._socket.setblocking(False)
 
     def close(self) -> None:
         self._socket.close()
@@ -41,35 +50,66 @@ class Attachment:
     def resize(self, rows: int, columns: int) -> None:
         """Tells the container's terminal its size."""
         with suppress(OSError):
-            fd = os.open(f"{self._bundle}/ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = os.open(f"{self._bundle}/winsz", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
-                os.write(fd, resize_command(rows, columns))
+                os.write(fd, resize_order(rows, columns))
             finally:
                 os.close(fd)
 
     def pump(self, *, stdin: int | None) -> None:
-        """Carries output and, from descriptor `stdin`, input until the container ends."""
-        sources: list[int | socket.socket] = [self._socket] if stdin is None else [self._socket, stdin]
+        """Carries output and, from descriptor `stdin`, input until the container ends.
+
+        Never waits to send alone: a container that is not reading may be waiting for us to take its output.
+        """
+        typed = b""
         while True:
-            ready, _, _ = select.select(sources, [], [])
+            sources: list[int | socket.socket] = [self._socket]
+            if stdin is not None and not typed:
+                sources.append(stdin)
+            ready, _, _ = select.select(sources, [self._socket] if typed else [], [])
             if self._socket in ready:
-                packet = self._socket.recv(_PACKET)
-                if not packet:
+                packet = self._receive()
+                if packet == b"":
                     return
-                _write(2 if packet[0] == _STDERR else 1, packet[1:])
+                if packet:
+                    _write(2 if packet[0] == _STDERR else 1, packet[1:])
             if stdin is not None and stdin in ready:
-                typed = os.read(stdin, _PACKET)
-                if typed:
-                    self._socket.sendall(typed)
-                else:
-                    sources.remove(stdin)
+                typed = _read(stdin)
+                if not typed:
+                    stdin = None
                     with suppress(OSError):
                         self._socket.shutdown(socket.SHUT_WR)
+            if typed and stdin is not None:
+                try:
+                    self._socket.send(typed)  # a packet goes whole or not at all
+                    typed = b""
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    typed, stdin = b"", None  # nobody reads input any more; output may still come
+
+    def _receive(self) -> bytes | None:
+        """One packet, empty at the end; None if there is none just now."""
+        try:
+            return self._socket.recv(_PACKET)
+        except (BlockingIOError, ConnectionResetError):
+            # Reset: input of ours was never read. Output that came before is still there, and then the end.
+            return None
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, _PACKET)
+    except OSError:
+        return b""  # a terminal that has gone
 
 
 def _write(fd: int, data: bytes) -> None:
     while data:
-        data = data[os.write(fd, data) :]
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:  # whoever shares our output has made it so
+            select.select([], [fd], [])
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from composer.host.proc import environment, require
 from composer.host.runtime import Runtime, explained
 from composer.paths import Paths
 
-HARD_LOG_CAP = 256 * 1024 * 1024
-"""Bytes after which conmon itself throws the log away. Our rotation acts long before; this guards the disk."""
+HARD_LOG_CAP = 64 * 1024 * 1024
+"""Bytes after which conmon itself starts a new log, where nobody comes to rotate it (`host.logs`): the disk's guard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,7 @@ def command_line(conmon: str, runtime: Runtime, paths: Paths, shim: Shim) -> tup
         "--container-pidfile", f"{run}/pidfile", "--conmon-pidfile", f"{run}/conmon.pid",
         "--exit-dir", paths.exit_dir(container_id), "--full-attach",
         "--log-path", f"k8s-file:{paths.log(container_id)}", "--log-size-max", str(HARD_LOG_CAP),
+        "--no-sync-log",  # else every end and every new log file waits for the disk
         "--log-level", "warning",
         "--runtime-arg", "--root", "--runtime-arg", runtime.root,
         "--runtime-arg", "--log", "--runtime-arg", f"{run}/runtime.log",

@@ -10,7 +10,7 @@ from contextlib import suppress
 from enum import StrEnum
 
 from composer.errors import CommandFailed, ContainerError
-from composer.host import cgroup, conmon, overlay, process, records
+from composer.host import cgroup, conmon, logs, overlay, process, records
 from composer.host.conmon import Shim
 from composer.host.files import write_atomic
 from composer.host.runtime import Runtime
@@ -64,6 +64,7 @@ class Lifecycle:
                 raise ContainerError(f"{shim.name}: its first process was gone at once", transient=True)
             note = f"{pid} {started}\n".encode()
             write_atomic(f"{paths.conmon(container_id)}/process", note, sync=False)
+            logs.rotate(paths, (container_id,))
         except BaseException:
             self.delete_runtime(container_id, shim.project)
             raise

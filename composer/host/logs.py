@@ -1,27 +1,32 @@
 """Container logs as conmon writes them (`k8s-file`): `TIME stdout|stderr F|P TEXT`, F ending a line, P a piece of one.
 
-Read backwards for the tail, followed by inotify, renamed and reopened when full: conmon's own rotation throws the old
-file away.
+conmon writes `log`. `log.0` is a second name of the same file, so that what conmon throws away when it starts a new
+one stays; `log.1` to `log.3` are older parts (docs/decisions/logs.md). Read backwards for the tail, followed by
+inotify.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import select
 import struct
-from collections.abc import Iterator
-from contextlib import suppress
+import termios
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from datetime import datetime
-from typing import NamedTuple
+from itertools import dropwhile
+from typing import BinaryIO, NamedTuple
 
 from composer.paths import Paths
 
 ROTATE_AT = 10 * 1024 * 1024
-KEPT_FILES = 3
+"""Bytes after which `rotate` starts a new file."""
+OLDER_PARTS = 3
 _BLOCK = 1 << 16
-_IN_MODIFY, _IN_MOVED_TO, _IN_CREATE, _IN_MOVE_SELF = 0x2, 0x80, 0x100, 0x800
-_REOPEN_LOG = b"2 0 0\n"
+_IN_MODIFY, _IN_MOVED_TO, _IN_CREATE = 0x2, 0x80, 0x100
 
 
 class LogLine(NamedTuple):
@@ -48,71 +53,122 @@ def parse(raw: bytes) -> LogLine | None:
     return LogLine(moment, stamp, parts[1].decode(errors="replace"), parts[3], parts[2] == b"F")
 
 
-def files(path: str) -> list[str]:
-    """The log and its older parts, oldest first."""
-    older = [f"{path}.{number}" for number in range(KEPT_FILES, 0, -1)]
-    return [name for name in (*older, path) if os.path.exists(name)]
+class Position(NamedTuple):
+    """A place between two lines of a log: in which file, after how many bytes."""
+
+    device: int
+    inode: int
+    offset: int
 
 
 def read_log(
-    path: str, *, tail: int | None = None, since: float | None = None, until: float | None = None
+    path: str,
+    *,
+    tail: int | None = None,
+    since: float | None = None,
+    until: float | None = None,
+    before: Position | None = None,
 ) -> Iterator[LogLine]:
-    """The lines of a log with its older parts. `tail` lines at most, times in seconds since the epoch."""
-    source = _tail(path, tail) if tail is not None else _whole(path)
-    for line in source:
-        if since is not None and line.time < since:
-            continue
-        if until is not None and line.time > until:
-            return
-        yield line
+    """The lines of a log with its older parts. `tail` lines at most, times in seconds since the epoch.
+
+    `before`: only what stands before that place (from `Follower.add`): so nothing is shown twice, and nothing lost.
+    """
+    with ExitStack() as opened:
+        parts = _opened(path, opened, before)
+        for line in _whole(parts) if tail is None else reversed(_last(parts, tail)):
+            if since is not None and line.time < since:
+                continue
+            if until is not None and line.time > until:
+                return
+            yield line
 
 
-def last_lines(path: str, count: int) -> list[LogLine]:
-    """The last lines, none if there is no log."""
-    return list(_tail(path, count))
+def last_lines(path: str, count: int, *, most: int = 1 << 16) -> list[LogLine]:
+    """The last lines, none if there is no log; cut at the front after `most` bytes of text."""
+    with ExitStack() as opened:
+        return _last(_opened(path, opened), count, most)[::-1]
 
 
-def _whole(path: str) -> Iterator[LogLine]:
-    for name in files(path):
-        with suppress(FileNotFoundError), open(name, "rb") as file:
-            for raw in file:
-                line = parse(raw.rstrip(b"\n"))
-                if line is not None:
-                    yield line
+class _Part(NamedTuple):
+    """One file of a log, to be read up to `end`."""
+
+    file: BinaryIO
+    end: int
 
 
-def _tail(path: str, count: int) -> Iterator[LogLine]:
-    """Reads blocks from the end until `count` whole lines are found."""
-    if count <= 0:
-        return
-    found: list[LogLine] = []
-    whole = 0
-    for raw in _backwards(path):
-        line = parse(raw)
-        if line is None:
-            continue
-        if line.is_whole:
-            if whole == count:
+def _opened(path: str, opened: ExitStack, before: Position | None = None) -> list[_Part]:
+    """The parts of a log, oldest first, each file once under whatever names.
+
+    From new to old: a rotation meanwhile gives files higher numbers, so none can be missed. One that puts a newer file
+    below what we have opened is seen by the first name, and we begin again.
+    """
+    found: dict[tuple[int, int], _Part] = {}
+    for tries_left in range(9, -1, -1):
+        with ExitStack() as attempt:
+            found = {}
+            for name in (path, *(f"{path}.{number}" for number in range(OLDER_PARTS + 1))):
+                with suppress(FileNotFoundError):
+                    file = attempt.enter_context(open(name, "rb"))
+                    status = os.fstat(file.fileno())
+                    found.setdefault(_identity(status), _Part(file, status.st_size))
+            if next(iter(found), None) in {_identity_at(path), None} or not tries_left:
+                opened.push(attempt.pop_all())
                 break
-            whole += 1
+    parts = list(found.items())
+    if before is not None:
+        parts = list(dropwhile(lambda part: part[0] != before[:2], parts))
+        parts[:1] = [(identity, _Part(part.file, before.offset)) for identity, part in parts[:1]]
+    return [part for _, part in reversed(parts)]
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _identity_at(path: str) -> tuple[int, int] | None:
+    try:
+        return _identity(os.stat(path))
+    except FileNotFoundError:
+        return None
+
+
+def _whole(parts: list[_Part]) -> Iterator[LogLine]:
+    for part in parts:
+        left = part.end
+        while left > 0 and (raw := part.file.readline(left)):
+            left -= len(raw)
+            line = parse(raw.rstrip(b"\n"))
+            if line is not None:
+                yield line
+
+
+def _last(parts: list[_Part], count: int, most: int | None = None) -> list[LogLine]:
+    """The last `count` lines with all their pieces, newest first."""
+    found: list[LogLine] = []
+    lines = size = 0
+    for line in filter(None, map(parse, _backwards(parts))):
+        if line.is_whole or not found:
+            lines += 1
+        if lines > count or (most is not None and size >= most):
+            break
         found.append(line)
-    yield from reversed(found)
+        size += len(line.text)
+    return found
 
 
-def _backwards(path: str) -> Iterator[bytes]:
-    for name in reversed(files(path)):
-        with suppress(FileNotFoundError), open(name, "rb") as file:
-            at = file.seek(0, os.SEEK_END)
-            rest = b""
-            while at:
-                step = min(_BLOCK, at)
-                at -= step
-                file.seek(at)
-                lines = (file.read(step) + rest).split(b"\n")
-                rest = lines.pop(0)
-                yield from (line for line in reversed(lines) if line)
-            if rest:
-                yield rest
+def _backwards(parts: list[_Part]) -> Iterator[bytes]:
+    for part in reversed(parts):
+        at = part.end
+        rest = b""
+        while at:
+            step = min(_BLOCK, at)
+            at -= step
+            part.file.seek(at)
+            lines = (part.file.read(step) + rest).split(b"\n")
+            rest = lines.pop(0)
+            yield from (line for line in reversed(lines) if line)
+        if rest:
+            yield rest
 
 
 class Follower:
@@ -126,11 +182,12 @@ class Follower:
         self._files: dict[str, _Followed] = {}
         self._watched: set[str] = set()
 
-    def add(self, path: str, *, from_end: bool) -> None:
-        """Follows this log; `from_end`: only what is written from now on."""
-        self._files[path] = _Followed(path, from_end=from_end)
+    def add(self, path: str, *, from_end: bool) -> Position:
+        """Follows this log from its end, or from where its present file begins. Gives that place."""
         # The directory, not the file: after a rotation the name is another file.
         self._watch(os.path.dirname(path))
+        followed = self._files[path] = _Followed(path)
+        return followed.place(from_end=from_end)
 
     def watch(self, directory: str) -> None:
         """Wakes up for changes in this directory, too (exit files)."""
@@ -139,107 +196,168 @@ class Follower:
     def _watch(self, directory: str) -> None:
         if directory not in self._watched and os.path.isdir(directory):
             mask = _IN_MODIFY | _IN_MOVED_TO | _IN_CREATE
-            if self._libc.inotify_add_watch(self._fd, directory.encode(), mask) >= 0:
+            if self._libc.inotify_add_watch(self._fd, os.fsencode(directory), mask) >= 0:
                 self._watched.add(directory)
 
     def new_lines(self, path: str) -> list[LogLine]:
         """What has been written to this log since the last call."""
         return self._files[path].read()
 
-    def wait(self, timeout: float | None = None) -> None:
-        """Until something changes, or `timeout` seconds."""
-        select.select([self._fd], [], [], timeout)
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until something changes (True), or `timeout` seconds."""
+        ready, _, _ = select.select([self._fd], [], [], timeout)
         with suppress(BlockingIOError):
-            while os.read(self._fd, 65536):
+            while os.read(self._fd, _BLOCK):
                 continue
+        return bool(ready)
 
     def close(self) -> None:
+        for followed in self._files.values():
+            followed.close()
         os.close(self._fd)
 
 
 class _Followed:
-    def __init__(self, path: str, *, from_end: bool) -> None:
-        self._path = path
-        self._file: int | None = None
-        self._rest = b""
-        self._open(from_end=from_end)
+    """One log that is followed: the file read from now, and the torn line at its end."""
 
-    def _open(self, *, from_end: bool) -> None:
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._rest = b""
         with suppress(FileNotFoundError):
-            self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            if from_end:
-                os.lseek(self._file, 0, os.SEEK_END)
+            self._file = open(path, "rb", buffering=0)  # noqa: SIM115  kept, see close
+
+    def place(self, *, from_end: bool) -> Position:
+        """Where reading begins; `from_end`: goes to the end of the last whole line."""
+        if self._file is None:
+            return Position(0, 0, 0)
+        offset = 0
+        if from_end:
+            end = self._file.seek(0, os.SEEK_END)
+            start = max(0, end - _BLOCK)  # conmon's lines are shorter than that
+            self._file.seek(start)
+            offset = start + self._file.read(end - start).rfind(b"\n") + 1
+            self._file.seek(offset)
+        return Position(*_identity(os.fstat(self._file.fileno())), offset)
 
     def read(self) -> list[LogLine]:
-        if self._file is None:
-            self._open(from_end=False)
-        if self._file is None:
-            return []
+        """What has come since the last call, from as many files as have been started since."""
+        is_rotated = self._is_rotated()  # before reading: what is written to the old file comes before the new one
         found = self._drain()
-        if self._is_rotated():
-            found += self._drain()  # what was written between the two looks
-            self.close()
-            self._open(from_end=False)
-            if self._file is not None:
-                found += self._drain()
+        if is_rotated:
+            found += self._next_parts()
         return found
 
     def close(self) -> None:
         if self._file is not None:
-            os.close(self._file)
-        self._file, self._rest = None, b""
+            self._file.close()
+        self._file = None
 
     def _is_rotated(self) -> bool:
-        if self._file is None:
-            return False
-        try:
-            there = os.stat(self._path)
-        except FileNotFoundError:
-            return False
-        mine = os.fstat(self._file)
-        return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
+        there = _identity_at(self._path)
+        return there is not None and there != self._mine()
+
+    def _mine(self) -> tuple[int, int] | None:
+        return _identity(os.fstat(self._file.fileno())) if self._file is not None else None
+
+    def _next_parts(self) -> list[LogLine]:
+        found: list[LogLine] = []
+        with ExitStack() as opened:
+            parts = _opened(self._path, opened)
+            known = [_identity(os.fstat(part.file.fileno())) for part in parts]
+            mine = self._mine()
+            after = known.index(mine) + 1 if mine in known else 0
+            for part in parts[after:]:
+                self.close()
+                self._rest = b""
+                self._file = open(os.dup(part.file.fileno()), "rb", buffering=0)  # noqa: SIM115  kept, see close
+                found += self._drain()
+        return found
 
     def _drain(self) -> list[LogLine]:
-        found = []
-        while self._file is not None and (chunk := os.read(self._file, _BLOCK)):
+        found: list[LogLine] = []
+        while self._file is not None and (chunk := self._file.read(_BLOCK)):
             *lines, self._rest = (self._rest + chunk).split(b"\n")
-            found += [line for line in map(parse, lines) if line is not None]
+            found += filter(None, map(parse, lines))
         return found
 
 
-def rotate_if_large(paths: Paths, container_id: str) -> bool:
-    """Starts a new log file if the present one is over the cap; the oldest part goes. True if it did.
+def rotate(paths: Paths, container_ids: Iterable[str]) -> None:
+    """Keeps logs in bounds: one stat(2) for each, and for one that is too large a new file and an end of the oldest.
 
-    The old file gets a second name, then conmon is told to open the path anew: no line is lost.
+    No line is lost. To be called by whatever comes by; who comes at the same time as another does nothing.
     """
-    path = paths.log(container_id)
+    for container_id in container_ids:
+        path = paths.log(container_id)
+        with suppress(FileNotFoundError, BlockingIOError):
+            found = os.stat(path)
+            if found.st_nlink < 2 or found.st_size >= ROTATE_AT:
+                _rotate(path, f"{paths.bundle(container_id)}/ctl")
+
+
+def _rotate(path: str, control: str) -> None:
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if os.stat(path).st_size < ROTATE_AT:
-            return False
-        control = os.open(f"{paths.bundle(container_id)}/ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False  # no log, or conmon is gone and with it whoever writes
-    try:
-        for number in range(KEPT_FILES - 1, 0, -1):
-            with suppress(FileNotFoundError):
-                os.rename(f"{path}.{number}", f"{path}.{number + 1}")
-        os.rename(path, f"{path}.1")
-        os.write(control, _REOPEN_LOG)
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _keep(path)
+        if os.stat(path).st_size >= ROTATE_AT and _start_new_file(path, control):
+            _keep(path)
     finally:
-        os.close(control)
-    return True
+        os.close(directory)
 
 
-def resize_command(rows: int, columns: int) -> bytes:
-    """What conmon's control fifo takes for a new size of the terminal."""
-    return f"1 {rows} {columns}\n".encode()
+def _keep(path: str) -> None:
+    """Gives the present file its second name; older parts move up, and what had the last number goes."""
+    with open(path, "rb") as file:
+        if _identity(os.fstat(file.fileno())) == _identity_at(f"{path}.0"):
+            return
+        # Only up to the first gap: after a crash in the middle of this, nothing moves twice.
+        names = [f"{path}.{number}" for number in range(OLDER_PARTS + 1)]
+        free = next((number for number, name in enumerate(names) if not os.path.exists(name)), OLDER_PARTS)
+        for number in range(free, 0, -1):
+            os.rename(names[number - 1], names[number])
+        # This very file, whatever its first name means by now. Without a dir_fd Python would not follow the link.
+        here = file.fileno()
+        os.link(f"/proc/self/fd/{here}", names[0], src_dir_fd=here, follow_symlinks=True)
+
+
+def _start_new_file(path: str, control: str) -> bool:
+    """Has conmon go on in a new file. False if it did not within a second, or is gone and with it whoever writes."""
+    before = _identity_at(path)
+    try:
+        fd = os.open(control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # An order that conmon has not read yet is not given twice: the second would throw the new file away.
+        (unread,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))
+        if not unread:
+            os.write(fd, _order("2 0 0"))
+        deadline = time.monotonic() + 1.0
+        while _identity_at(path) == before and time.monotonic() < deadline:
+            time.sleep(0.001)
+    finally:
+        os.close(fd)
+    return _identity_at(path) != before
+
+
+def rotate_if_large(paths: Paths, container_id: str) -> None:
+    """`rotate` of one."""
+    rotate(paths, (container_id,))
+
+
+def _order(text: str) -> bytes:
+    """One line as long as conmon's buffer: of several short ones read at once it (before 2.2) repeats the first."""
+    return text.ljust(198).encode() + b"\n"
+
+
+def resize_order(rows: int, columns: int) -> bytes:
+    """What conmon's fifo `winsz` takes for a new size of the terminal."""
+    return _order(f"{rows} {columns}")
 
 
 def window_size(fd: int) -> tuple[int, int] | None:
     """Rows and columns of a terminal, None if it is none."""
-    import fcntl
-    import termios
-
     try:
         rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8)))
     except OSError:
