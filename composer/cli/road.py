@@ -136,7 +136,6 @@ def stack_lock(options: Globals, project: str, command: str) -> Iterator[None]:
                 with suppress(OSError):
                     os.unlink(path)
                     os.rmdir(paths.stack(project))
-                    os.rmdir(os.path.dirname(paths.stack(project)))
 
 
 def warn(lines: tuple[str, ...]) -> None:

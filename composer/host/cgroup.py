@@ -14,9 +14,12 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from composer.errors import MachineError
+
 Mode = Literal["v1", "hybrid", "v2"]
 
 ROOT = "/sys/fs/cgroup"
+_TRIES = 100
 _CONTROLLERS_WE_LIMIT = ("cpu", "memory", "pids", "io", "cpuset", "hugetlb")
 
 
@@ -62,11 +65,20 @@ def make(path: str, *, for_processes: bool) -> tuple[str, ...]:
         if for_processes and "cpuset" in hierarchy.controllers:
             continue
         directory = hierarchy.path + path
-        os.makedirs(directory, exist_ok=True)
+        _make_directories(directory)
         made.append(directory)
         if hierarchy.unified and not for_processes:
             _hand_down(hierarchy.path, path)
     return tuple(made)
+
+
+def _make_directories(path: str) -> None:
+    """As `makedirs`, though other stacks may remove an empty parent at any moment."""
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):
+            os.makedirs(path, exist_ok=True)
+            return
+    raise MachineError(f"the cgroup {path} cannot be made: its parent vanishes again and again")
 
 
 def _hand_down(root: str, path: str) -> None:

@@ -61,12 +61,16 @@ def locked(path: str, *, shared: bool = False, timeout: float | None = None, wha
     """Holds an flock on `path` (made if missing, parents too) while the block runs; yields its descriptor.
 
     `timeout` in seconds, None waits for ever. The holder's pid and command stand in the file, so that the
-    `LockTimeout` raised can name it. The file is never removed while locked: see `remove_locked`.
+    `LockTimeout` raised can name it. Whoever holds the lock may remove the
+    file: those who wait notice, and take the new one.
     """
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # who had the lock has removed it and its directory between the two
         try:
             _flock(fd, path, shared=shared, deadline=deadline, what=what)
             if _is_same_file(fd, path):

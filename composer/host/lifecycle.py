@@ -206,7 +206,7 @@ class Lifecycle:
         overlay.unmount(self._paths, container_id)
 
     def remove_stack(self, project: str) -> None:
-        """Removes what a stack without containers leaves: its cgroups, and directories nobody else uses."""
+        """Removes what a stack without containers leaves: its cgroups, and what crashes left."""
         paths = self._paths
         for path in (paths.stack_cgroup(project), paths.shim_cgroup(project)):
             deadline = time.monotonic() + _GONE_WITHIN
@@ -214,9 +214,6 @@ class Lifecycle:
                 continue  # the last conmon is on its way out
         cgroup.remove_if_empty(paths.cgroup_root)
         records.sweep(paths)
-        for directory in (paths.bundles, f"{paths.run}/conmon", paths.runc, paths.containers, paths.volumes):
-            with suppress(OSError):
-                os.rmdir(directory)
 
 
 def _program(first: FirstProcess | None) -> tuple[int, int] | None:
