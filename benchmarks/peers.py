@@ -131,7 +131,7 @@ class DockerCompose(_Command):
                 "DOCKER_CONFIG": f"{home}/config",
             },
         )
-        self.argv = (compose,)
+        self.argv = (os.path.abspath(_find(compose, self.env)),)
         self.loader = (_find("docker", self.env),)
         self.daemon: subprocess.Popen[bytes] | None = None
 
@@ -186,7 +186,7 @@ class PodmanCompose(_Command):
                 "CONTAINERS_STORAGE_CONF": f"{home}/storage.conf",
             },
         )
-        self.argv = (compose,)
+        self.argv = (os.path.abspath(_find(compose, self.env)),)
         self.loader = (_find("podman", self.env),)
 
     def start(self) -> None:

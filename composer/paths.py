@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
+
+from composer.digest import sha256_hex
 
 DATA_DIR = "/var/lib/jocker"
 RUN_DIR = "/run/jocker"
@@ -88,7 +89,7 @@ class Paths(NamedTuple):
         """`/jocker`, or `/jocker-<hash>` for another run directory: two stores never share a cgroup."""
         if self.run == RUN_DIR:
             return "/jocker"
-        return f"/jocker-{hashlib.sha256(self.run.encode()).hexdigest()[:8]}"
+        return f"/jocker-{sha256_hex(self.run.encode())[:8]}"
 
     def stack_cgroup(self, project: str) -> str:
         return f"{self.cgroup_root}/{project}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ EXIT_INTERRUPTED = 130
 
 def main() -> NoReturn:
     """`jocker`."""
+    gc.disable()  # a command ends before it would pay: `logs --follow` and the like turn it on again
     signal.signal(signal.SIGTERM, _terminated)
     code = run(sys.argv[1:])
     try:

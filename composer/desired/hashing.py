@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from composer.desired.state import ContainerSpec, DesiredContainer
+from composer.digest import sha256_hex
 from composer.model.service import AnonymousVolume, BindMount, Mount, TmpfsMount, Ulimit
 
 HASH_VERSION = 1
@@ -86,7 +86,7 @@ def _mount(plain: Mapping[str, Any]) -> Mount:
 def config_hash(spec: ContainerSpec) -> str:
     """64 hex digits over what the container would really be; key order, comments and paths of files do not count."""
     text = json.dumps([HASH_VERSION, spec_to_json(spec)], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return sha256_hex(text.encode(errors="surrogatepass"))
 
 
 def container_id(container: DesiredContainer, replaces: str = "") -> str:
@@ -95,4 +95,4 @@ def container_id(container: DesiredContainer, replaces: str = "") -> str:
     The service is part of it: a `container_name` may move from one service to another.
     """
     parts = (container.project, container.service, container.name, container.config_hash, replaces)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return sha256_hex("\0".join(parts).encode())

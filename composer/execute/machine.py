@@ -197,10 +197,8 @@ class Machine:
 
     def _discard(self, container_id: str, project: str, *, keep: frozenset[str]) -> None:
         record = records.read(self._paths, container_id)
-        self.lifecycle.remove(container_id, project)
-        for name in (record or {}).get("volumes", {}).values():
-            if name not in keep:
-                volumes.remove(self._paths, name)
+        mine = (record or {}).get("volumes", {}).values()
+        self.lifecycle.remove(container_id, project, with_volumes=[name for name in mine if name not in keep])
 
     def start_container(self, container_id: str, retry: Retry | None, on_retry: OnRetry) -> None:
         """Starts a created container; one that has run before (or lost its bundle) is made anew from its record."""

@@ -13,12 +13,11 @@ from typing import Any
 
 from composer.host import process
 from composer.host.files import read_json, write_json
-from composer.host.trees import remove_tree
 from composer.paths import Paths
 
 VERSION = 1
-_NEW = ".new-"
-"""Starts the name of a directory that waits for its first record: then come the maker's pid and its start time."""
+_IN_HAND = ".in-hand-"
+"""Starts the name of a directory on its way in or out: then come the pid at it and the start time of that."""
 
 
 def write(paths: Paths, record: Mapping[str, Any]) -> None:
@@ -28,11 +27,25 @@ def write(paths: Paths, record: Mapping[str, Any]) -> None:
         write_json(paths.record(record["id"]), dict(record))
         return
     os.makedirs(paths.containers, mode=0o711, exist_ok=True)
-    me = os.getpid()
-    new = f"{paths.containers}/{_NEW}{me}-{process.start_time(me)}-{record['id']}"
+    new = _in_hand(paths, record["id"])
     os.mkdir(new, mode=0o711)
     write_json(f"{new}/record.json", dict(record))
     os.rename(new, directory)
+
+
+def remove(paths: Paths, container_id: str) -> None:
+    """Removes a container's directory with all in it, the record first: nothing of the container is elsewhere now."""
+    from composer.host.trees import remove_tree
+
+    gone = _in_hand(paths, container_id)
+    with suppress(FileNotFoundError):
+        os.rename(paths.container(container_id), gone)
+        remove_tree(gone)
+
+
+def _in_hand(paths: Paths, container_id: str) -> str:
+    me = os.getpid()
+    return f"{paths.containers}/{_IN_HAND}{me}-{process.start_time(me)}-{container_id}"
 
 
 def read(paths: Paths, container_id: str) -> dict[str, Any] | None:
@@ -48,7 +61,7 @@ def every(paths: Paths) -> Iterator[dict[str, Any]]:
     except FileNotFoundError:
         return
     for container_id in ids:
-        if container_id.startswith(_NEW):
+        if container_id.startswith(_IN_HAND):
             continue
         record = read(paths, container_id)
         if record is not None:
@@ -56,10 +69,12 @@ def every(paths: Paths) -> Iterator[dict[str, Any]]:
 
 
 def sweep(paths: Paths) -> None:
-    """Removes what a crash in the middle of `write` left: directories whose maker is gone."""
+    """Finishes what crashes in the middle of `write` and `remove` left: directories whose process is gone."""
+    from composer.host.trees import remove_tree
+
     with suppress(FileNotFoundError):
         for name in os.listdir(paths.containers):
-            if name.startswith(_NEW):
-                pid, started = map(int, name.removeprefix(_NEW).split("-")[:2])
+            if name.startswith(_IN_HAND):
+                pid, started = map(int, name.removeprefix(_IN_HAND).split("-")[:2])
                 if not process.alive(pid, started):
                     remove_tree(f"{paths.containers}/{name}")

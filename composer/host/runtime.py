@@ -55,6 +55,11 @@ class Runtime:
     def state_dir(self, container_id: str) -> str:
         return f"{self.root}/{container_id}"
 
+    @property
+    def waits_for_reader(self) -> bool:
+        """Whether a created container starts when somebody reads from its fifo: runc's way, crun's is another."""
+        return os.path.basename(self.binary) == "runc"
+
     def exec_fifo(self, container_id: str) -> str:
         """There between `create` and `start`: runc, crun and youki all wait on it."""
         return f"{self.root}/{container_id}/exec.fifo"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
 
+from composer.digest import sha256_hex
 from composer.errors import ContainerError
 from composer.host.files import write_json
 from composer.host.trees import remove_tree
@@ -28,7 +28,7 @@ def next_name(paths: Paths, container_id: str, target: str) -> str:
     a volume that an earlier life left behind is never taken over.
     """
     for life in count():
-        name = hashlib.sha256(f"{container_id}\0{target}\0{life}".encode()).hexdigest()
+        name = sha256_hex(f"{container_id}\0{target}\0{life}".encode())
         if not os.path.lexists(f"{paths.volumes}/{name}"):
             return name
     raise AssertionError("count() does not end")
