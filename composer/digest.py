@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-try:
-    from _sha2 import sha256  # CPython 3.12 and later
-except ImportError:
-    try:
-        from _sha256 import sha256
-    except ImportError:
-        from hashlib import sha256
+from importlib import import_module
+from typing import Any
+
+_CPYTHONS_OWN = ("_sha2", "_sha256", "hashlib")
+"""From 3.12 on, until 3.11, and where a build has neither."""
+
+
+def _sha256() -> Any:
+    for name in _CPYTHONS_OWN:
+        try:
+            return import_module(name).sha256
+        except ImportError:
+            continue
+    raise ImportError("no SHA-256")
+
+
+_make = _sha256()
 
 
 def sha256_hex(data: bytes) -> str:
     """64 hex digits."""
-    return str(sha256(data).hexdigest())
+    return str(_make(data).hexdigest())
