@@ -11,9 +11,12 @@ JockerError                    exit 1   it failed
 │   ├── ImageRefused           exit 1   malformed or hostile: nothing of it was kept
 │   └── TransferFailed         exit 1   the registry or the network failed; may be transient
 ├── ContainerError             exit 1   a container could not be made, started or stopped
+│   ├── CommandNotStarted      exit 1   its command is not there or cannot be run (`run`, `exec`: 127, 126)
+│   └── DiedAtOnce             exit 1   it was started and has ended
 ├── CommandFailed              exit 1   a program we ran said no
 ├── LockTimeout                exit 1   another command holds the stack
-└── Interrupted                exit 130 Ctrl-C or SIGTERM
+├── Interrupted                exit 130 Ctrl-C or SIGTERM
+└── Failed                     exit 1   the summary of a plan some of whose steps failed
 ```
 
 Raise anywhere; only `composer.cli.main` prints and exits. Messages are lower case, without a full stop.
@@ -118,6 +121,22 @@ class ContainerError(JockerError):
     """A container could not be made, started, stopped or removed."""
 
 
+class CommandNotStarted(ContainerError):
+    """The command of a container cannot be run; `exit_status` as a shell has it: 127 not found, 126 not executable."""
+
+    def __init__(self, message: str, *, exit_status: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.exit_status = exit_status
+
+
+class DiedAtOnce(ContainerError):
+    """A container that was to be started has exited. `died_with` is None if nobody knows."""
+
+    def __init__(self, message: str, exit_code: int | None) -> None:
+        super().__init__(message)
+        self.died_with = exit_code
+
+
 class CommandFailed(JockerError):
     """A program we ran ended with a code we did not accept.
 
@@ -143,3 +162,7 @@ class Interrupted(JockerError):
     """The user interrupted."""
 
     exit_code = 130
+
+
+class Failed(JockerError):
+    """Some steps failed; they have been told one by one, so the message is the summary."""

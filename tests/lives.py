@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import bundles
 
 from composer.bundle.render import render_config
-from composer.host import conmon, overlay, records, rootfs, state
+from composer.host import conmon, lifecycle, overlay, records, rootfs, state
 from composer.host.conmon import Shim
 from composer.host.lifecycle import Lifecycle, StopOutcome
 from composer.host.machine_facts import machine_facts
@@ -136,7 +136,7 @@ _DEATHS: dict[str, Callable[[], None]] = {
     "with conmon at work": lambda: setattr(subprocess.Popen, "wait", _die),
     "with a container nobody noted": lambda: setattr(conmon, "create", _after(conmon.create)),
     "with a container": lambda: setattr(Lifecycle, "start", _die),
-    "with a container just started": lambda: setattr(Runtime, "call", _after(Runtime.call)),
+    "with a container just started": lambda: setattr(lifecycle, "_let_go", _after(lifecycle._let_go)),
 }
 
 DEATHS = tuple(_DEATHS)

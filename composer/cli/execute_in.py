@@ -10,6 +10,7 @@ import typer
 from composer.cli.containers import running, variables
 from composer.cli.options import Globals, Index
 from composer.cli.text import escape
+from composer.errors import CommandNotStarted
 
 
 def execute_in(
@@ -30,7 +31,7 @@ def execute_in(
     from composer.host.attach import is_terminal
     from composer.host.execing import Request, execute_in
     from composer.host.rootfs import look_up_user
-    from composer.host.runtime import CommandNotStarted, Runtime
+    from composer.host.runtime import Runtime
 
     options: Globals = context.obj
     paths = options.paths

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from composer.cli.road import Failed
 from composer.cli.text import escape
+from composer.errors import Failed
 from composer.plan.steps import CreateContainer, StartContainer, WaitCompleted
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from composer.actual.state import ActualStack
 from composer.cli.options import Globals
 from composer.desired.build import desire
 from composer.desired.state import DesiredStack
-from composer.errors import JockerError
 from composer.host.files import locked
 from composer.image.config import ImageConfig
 from composer.image.reference import normalise
@@ -26,10 +25,6 @@ from composer.plan.reconcile import plan_up
 
 if TYPE_CHECKING:
     from composer.execute.executor import Outcome
-
-
-class Failed(JockerError):
-    """Some steps failed; they have been told one by one, so the message is the summary."""
 
 
 class View(NamedTuple):

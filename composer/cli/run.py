@@ -18,7 +18,7 @@ from composer.cli.text import escape
 from composer.desired.build import oneoff
 from composer.desired.hashing import config_hash, container_id
 from composer.desired.state import DesiredContainer
-from composer.errors import ImageNotFound, UsageError
+from composer.errors import CommandNotStarted, ImageNotFound, UsageError
 from composer.model.service import AnonymousVolume, BindMount, Mount, Project, Service
 from composer.plan.policy import Policy
 
@@ -170,7 +170,6 @@ def _prepare(
 def _carry_out(options: Globals, container: DesiredContainer, *, tty: bool, detach: bool, remove: bool) -> int:
     from composer.execute.machine import Machine
     from composer.host.attach import Attachment, forwarded, raw_terminal
-    from composer.host.runtime import CommandNotStarted
 
     paths = options.paths
     machine = Machine(paths)

@@ -14,7 +14,7 @@ from typing import Any
 from composer.actual.parse import desired_of, record_of
 from composer.bundle.context import MachineFacts, ProcessUser
 from composer.desired.state import BindMount, DesiredContainer
-from composer.errors import ContainerError, Interrupted
+from composer.errors import ContainerError, DiedAtOnce, Interrupted
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
 from composer.host import cgroup, overlay, process, records, rootfs, volumes
@@ -33,14 +33,6 @@ _LOOK_UP_EVERY = 0.2
 """Seconds between two looks whether the user has had enough of waiting."""
 LIVES_FOR = 1.0
 """Seconds a container must live to count as started, where `x-jocker.retry` asks us to look."""
-
-
-class DiedAtOnce(ContainerError):
-    """A container that was to be started has exited. `died_with` is None if nobody knows."""
-
-    def __init__(self, message: str, exit_code: int | None) -> None:
-        super().__init__(message)
-        self.died_with = exit_code
 
 
 def _user(container: DesiredContainer, root: str) -> ProcessUser:

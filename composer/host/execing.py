@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from composer.bundle.context import ProcessUser
-from composer.errors import ContainerError
+from composer.errors import CommandNotStarted, ContainerError
 from composer.host.files import read_json
 from composer.host.proc import environment
-from composer.host.runtime import CommandNotStarted, Runtime, explained
+from composer.host.runtime import Runtime, explained
 from composer.paths import Paths
 
 _FAILED = frozenset({1, 126, 127, 255})

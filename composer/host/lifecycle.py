@@ -19,6 +19,7 @@ from composer.host.state import FirstProcess, conmon_process, exit_status, first
 from composer.host.trees import remove_tree
 from composer.paths import Paths
 
+_SEEN_GONE = 2
 _STARTS_WITHIN = 10
 """Seconds an init that is told to go gets to answer."""
 _GONE_WITHIN = 10.0
@@ -169,10 +170,7 @@ class Lifecycle:
         if first is None:
             # A crash in the middle of `create`: conmon or the runtime may be at it still, without us.
             # Another store may hold the same id, which follows from the stack: only what works for our runtime.
-            # Again until there is none: conmon forks itself away.
-            while pids := process.with_arguments(container_id, self._runtime.root):
-                for pid in pids:
-                    process.kill_and_wait(pid)
+            _end_all(container_id, self._runtime.root)
         # Of what has ended the runtime would only remove files and cgroups, as we do below, at 8 ms a container.
         if os.path.isdir(self._runtime.state_dir(container_id)) and (first is None or self._has_hooks(container_id)):
             with suppress(CommandFailed):  # a state torn by a crash is beyond the runtime: we finish below
@@ -258,6 +256,17 @@ def _let_go(runtime: Runtime, container_id: str, first: FirstProcess) -> bool:
     if written:
         os.unlink(fifo)
     return bool(written)
+
+
+def _end_all(*arguments: str) -> None:
+    """Ends every process that has all these arguments. Seen gone twice: conmon forks, and who calls exec has none."""
+    gone = 0
+    while gone < _SEEN_GONE:
+        pids = process.with_arguments(*arguments)
+        for pid in pids:
+            process.kill_and_wait(pid)
+        gone = 0 if pids else gone + 1
+        time.sleep(0.005)
 
 
 def _is_deaf(pid: int, number: int) -> bool:

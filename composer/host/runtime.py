@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from composer.errors import CommandFailed, ContainerError
+from composer.errors import CommandFailed, CommandNotStarted, ContainerError
 from composer.host.proc import Command, require, run
 from composer.paths import Paths
 
@@ -20,14 +20,6 @@ _TRANSIENT = (
     "cgroup.procs: no such",
     "interrupted system call",
 )
-
-
-class CommandNotStarted(ContainerError):
-    """The command of a container cannot be run; `exit_status` as a shell has it: 127 not found, 126 not executable."""
-
-    def __init__(self, message: str, *, exit_status: int, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.exit_status = exit_status
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,9 @@ from lives import PROJECT, Lives, id_of
 from patience import until
 
 from composer.actual.state import Status
-from composer.errors import ContainerError, UsageError
+from composer.errors import CommandNotStarted, ContainerError, UsageError
 from composer.host import cgroup, process, records, state
 from composer.host.lifecycle import StopOutcome
-from composer.host.runtime import CommandNotStarted
 from composer.paths import Paths
 
 pytestmark = pytest.mark.real
@@ -384,7 +383,7 @@ def test_what_a_stack_leaves_is_removed_with_its_last_container(life: Lives) -> 
     life.lifecycle.remove(container_id, PROJECT)
     life.lifecycle.remove_stack(PROJECT)
     assert leftovers(life.paths.cgroup_root) == set()
-    assert os.listdir(life.paths.run) == []
+    assert [files for _, _, files in os.walk(life.paths.run) if files] == []
     life.lifecycle.remove_stack(PROJECT)
 
 
