@@ -36,7 +36,12 @@ def process_description(config: Mapping[str, Any], request: Request, capabilitie
     process = dict(config["process"])
     process["args"] = list(request.argv)
     process["terminal"] = request.tty
-    process["env"] = _merged(process.get("env", []), request.env)
+    changes = dict(request.env)
+    if request.tty:
+        changes = {"TERM": "xterm", **changes}  # as for a container that has a terminal
+    if request.user is not None:
+        changes = {"HOME": request.user.home, **changes}
+    process["env"] = _merged(process.get("env", []), changes)
     if request.working_dir:
         process["cwd"] = request.working_dir
     if request.user is not None:
@@ -45,11 +50,9 @@ def process_description(config: Mapping[str, Any], request: Request, capabilitie
             "gid": request.user.gid,
             "additionalGids": list(request.user.additional_gids),
         }
-        process["env"] = _merged(process["env"], {"HOME": request.user.home})
     if request.privileged:
-        process["capabilities"] = {
-            name: list(capabilities) for name in ("bounding", "effective", "permitted", "inheritable")
-        }
+        # Not inheritable: a program with file capabilities would hand them to whoever may start it.
+        process["capabilities"] = {name: list(capabilities) for name in ("bounding", "effective", "permitted")}
     return process
 
 
