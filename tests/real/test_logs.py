@@ -116,6 +116,19 @@ def test_a_log_has_its_second_name_from_the_first_line_on(life: Lives) -> None:
     assert os.path.samefile(path_of(life), f"{path_of(life)}.0")
 
 
+def test_a_disk_that_is_full_does_not_stop_containers(life: Lives, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    life.sh("one", "echo here")
+    assert ended(life) == 0
+    assert text_of(life) == b"here\n"
+    monkeypatch.undo()
+    logs.rotate(life.paths, [id_of("one")])
+    assert names_of(life) == ["log", "log.0"]
+
+
 def test_what_conmon_throws_away_is_kept(life: Lives, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conmon, "HARD_LOG_CAP", 100_000)
     life.sh("one", COUNTS.format(3000))
