@@ -52,14 +52,15 @@ def logs(
         one.id: "" if no_log_prefix else _prefix(short_name(name, one.name), width, next(colours)) for one in containers
     }
     printer = _Printer(prefixes, timestamps=timestamps)
-    for one in containers:
-        files.rotate_if_large(options.paths, one.id)
+    paths = options.paths
+    files.rotate(paths, [one.id for one in containers])
     follower = files.Follower() if follow else None
-    if follower is not None:
-        for one in containers:
-            follower.add(options.paths.log(one.id), from_end=True)
+    positions = {one.id: follower.add(paths.log(one.id), from_end=True) for one in containers} if follower else {}
     streams = [
-        _labelled(one, files.read_log(options.paths.log(one.id), tail=count, since=start, until=end))
+        _labelled(
+            one,
+            files.read_log(paths.log(one.id), tail=count, since=start, until=end, before=positions.get(one.id)),
+        )
         for one in containers
     ]
     for _, _, container_id, line in heapq.merge(*streams):
@@ -130,18 +131,20 @@ class _Printer:
     def __init__(self, prefixes: dict[str, str], *, timestamps: bool) -> None:
         self._prefixes = prefixes
         self._timestamps = timestamps
-        self._open: str | None = None
+        self._open: tuple[str, str] | None = None
+        """Container and stream of the line that has begun and not ended."""
 
     def show(self, container_id: str, line: LogLine) -> None:
         out = sys.stdout.buffer
-        if self._open != container_id:
+        source = container_id, line.stream
+        if self._open != source:
             if self._open is not None:
                 out.write(b"\n")
             out.write(self._prefixes[container_id].encode())
             if self._timestamps:
                 out.write(f"{line.stamp} ".encode())
         out.write(line.text + (b"\n" if line.is_whole else b""))
-        self._open = None if line.is_whole else container_id
+        self._open = None if line.is_whole else source
 
 
 def _follow(
@@ -167,7 +170,7 @@ def _follow(
                 for line in follower.new_lines(paths.log(one.id)):
                     if until is None or line.time <= until:
                         printer.show(one.id, line)
-                files.rotate_if_large(paths, one.id)
+            files.rotate(paths, ids)
             sys.stdout.flush()
             if not ids & alive or (until is not None and time.time() > until):
                 return

@@ -15,6 +15,7 @@ from composer.actual.state import ActualContainer, Status
 from composer.cli.options import Globals, Services, one_of
 from composer.cli.text import ago, table
 from composer.errors import UsageError
+from composer.host.log_sizes import trim
 from composer.image.reference import familiar
 
 _LONGEST_COMMAND = 20
@@ -37,6 +38,7 @@ def ps(
     one_of("--format", output, ("table", "json"))
     states = {*(status or ()), *(_state(text) for text in filters or ())}
     found = observe(options.paths, options.project()).containers
+    trim(options.paths, [one.id for one in found])
     if services:
         _check(services, {one.service for one in found}, options)
     shown = [

@@ -14,6 +14,7 @@ from composer.cli.options import Globals
 from composer.desired.build import desire
 from composer.desired.state import DesiredStack
 from composer.host.files import locked
+from composer.host.log_sizes import trim
 from composer.image.config import ImageConfig
 from composer.image.reference import normalise
 from composer.image.store import Store
@@ -127,7 +128,9 @@ def stack_lock(options: Globals, project: str, command: str) -> Iterator[None]:
         try:
             yield
         finally:
-            if not observe(paths, project).containers:
+            left = observe(paths, project).containers
+            trim(paths, [one.id for one in left])
+            if not left:
                 with suppress(OSError):
                     os.unlink(path)
                     os.rmdir(paths.stack(project))

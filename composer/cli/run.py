@@ -170,6 +170,7 @@ def _prepare(
 def _carry_out(options: Globals, container: DesiredContainer, *, tty: bool, detach: bool, remove: bool) -> int:
     from composer.execute.machine import Machine
     from composer.host.attach import Attachment, forwarded, raw_terminal
+    from composer.host.logs import window_size
 
     paths = options.paths
     machine = Machine(paths)
@@ -186,8 +187,11 @@ def _carry_out(options: Globals, container: DesiredContainer, *, tty: bool, deta
         return 0
     line = Attachment(paths, new_id)
     try:
-        machine.start_container(new_id, None, lambda *_: None)
         stdin = sys.stdin.fileno()
+        size = window_size(stdin) if tty else None
+        if size is not None:
+            line.resize(*size)  # before the program looks
+        machine.start_container(new_id, None, lambda *_: None)
         if tty:
             with raw_terminal(stdin, line):
                 line.pump(stdin=stdin)

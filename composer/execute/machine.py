@@ -252,7 +252,9 @@ class Machine:
         return str(outcome) if outcome in {StopOutcome.DEAF, StopOutcome.KILLED} else ""
 
     def kill_container(self, container_id: str, signal: str) -> None:
-        self.lifecycle.kill(container_id, process.signal_number(signal))
+        project = self._record(container_id)["project"]
+        cgroup_path = f"{self._paths.stack_cgroup(project)}/{container_id}"
+        self.lifecycle.kill(container_id, process.signal_number(signal), cgroup_path=cgroup_path)
 
     def remove_container(self, container_id: str, *, volumes: bool) -> None:
         """Removes it, from whatever state; with `volumes` its anonymous volumes too."""

@@ -86,10 +86,18 @@ def _hand_down(root: str, path: str) -> None:
     here = root
     for part in ("", *path.strip("/").split("/")):
         here = f"{here}/{part}" if part else here
-        for controller in _CONTROLLERS_WE_LIMIT:
-            # Missing controllers and those a v1 hierarchy owns are refused one by one: limits then say so.
-            with suppress(OSError), open(f"{here}/cgroup.subtree_control", "w") as file:
-                file.write(f"+{controller}")
+        # Those a v1 hierarchy owns are not available here. Each write costs 0.3 ms, also one that changes nothing.
+        for controller in _words(f"{here}/cgroup.controllers") - _words(f"{here}/cgroup.subtree_control"):
+            if controller in _CONTROLLERS_WE_LIMIT:
+                # Refused one by one: limits then say so.
+                with suppress(OSError), open(f"{here}/cgroup.subtree_control", "w") as file:
+                    file.write(f"+{controller}")
+
+
+def _words(path: str) -> frozenset[str]:
+    with suppress(OSError), open(path) as file:
+        return frozenset(file.read().split())
+    return frozenset()
 
 
 def put(directories: tuple[str, ...], pid: int) -> None:

@@ -20,10 +20,9 @@ from datetime import datetime
 from itertools import dropwhile
 from typing import BinaryIO, NamedTuple
 
+from composer.host.log_sizes import ROTATE_AT
 from composer.paths import Paths
 
-ROTATE_AT = 10 * 1024 * 1024
-"""Bytes after which `rotate` starts a new file."""
 OLDER_PARTS = 3
 _BLOCK = 1 << 16
 _IN_MODIFY, _IN_MOVED_TO, _IN_CREATE = 0x2, 0x80, 0x100
@@ -339,11 +338,6 @@ def _start_new_file(path: str, control: str) -> bool:
     finally:
         os.close(fd)
     return _identity_at(path) != before
-
-
-def rotate_if_large(paths: Paths, container_id: str) -> None:
-    """`rotate` of one."""
-    rotate(paths, (container_id,))
 
 
 def _order(text: str) -> bytes:

@@ -1,0 +1,25 @@
+"""Whether a log is due for rotation: all that commands which merely come by must load."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+
+from composer.paths import Paths
+
+ROTATE_AT = 10 * 1024 * 1024
+"""Bytes of one part of a container's log."""
+
+
+def trim(paths: Paths, container_ids: Iterable[str]) -> None:
+    """Rotates the logs that are due. One stat(2) for each that is not."""
+    due = []
+    for container_id in container_ids:
+        with suppress(OSError):
+            if os.stat(paths.log(container_id)).st_size >= ROTATE_AT:
+                due.append(container_id)
+    if due:
+        from composer.host.logs import rotate
+
+        rotate(paths, due)
