@@ -35,7 +35,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer rounds and no stack of 50: a look, not a result")
     parser.add_argument("--sizes", type=int, nargs="+", metavar="N", help="services per stack (1 10 50)")
     parser.add_argument("--rounds", type=int, help="rounds for each size (7 for 1, 5 for 10, 3 for 50)")
-    parser.add_argument("--peers", nargs="+", default=["jocker", "docker", "podman", "runc"], help="whom to compare")
+    parser.add_argument(
+        "--peers", nargs="+", default=["jocker", "docker", "podman", "runc"], help="whom to compare; runc needs jocker"
+    )
     parser.add_argument("--tools", type=Path, default=Path("/"), help="root of unpacked Debian packages of the peers")
     parser.add_argument("--docker-compose", default="docker-compose", help="the docker compose binary")
     parser.add_argument("--podman-compose", default="podman-compose", help="the podman-compose command")
@@ -48,14 +50,15 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 def make_peers(wanted: argparse.Namespace, home: Path) -> list[Peer]:
     known: dict[str, Peer] = {}
+    jocker = Jocker(home / "j", wanted.jocker)
     if "jocker" in wanted.peers:
-        known["jocker"] = Jocker(home / "j", wanted.jocker)
+        known["jocker"] = jocker
     if "docker" in wanted.peers:
         known["docker"] = DockerCompose(home / "d", wanted.tools, wanted.docker_compose)
     if "podman" in wanted.peers:
         known["podman"] = PodmanCompose(home / "p", wanted.tools, wanted.podman_compose)
     if "runc" in wanted.peers:
-        known["runc"] = Floor(home / "r")
+        known["runc"] = Floor(home / "r", jocker)
     return list(known.values())
 
 
