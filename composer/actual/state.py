@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from composer.frozen import field, frozen
 from composer.model.service import Dependency, Retry
 
 
@@ -30,7 +30,7 @@ class Status(StrEnum):
         return self in {Status.CREATED, Status.RUNNING, Status.PAUSED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@frozen(shown=False)
 class ActualContainer:
     """One container as found. Times are seconds since the epoch, 0 = not yet; `exit_code` only when exited
     (None: unknown, as after a reboot). `spec` is the recorded `ContainerSpec` as JSON values. `volumes` maps
@@ -55,14 +55,14 @@ class ActualContainer:
     replaces: str = ""
     stop_signal: str = "SIGTERM"
     stop_grace_seconds: float = 10.0
-    spec: Mapping[str, Any] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    volumes: Mapping[str, str] = field(default_factory=dict)
-    depends_on: Mapping[str, Dependency] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(factory=dict)
+    labels: Mapping[str, str] = field(factory=dict)
+    volumes: Mapping[str, str] = field(factory=dict)
+    depends_on: Mapping[str, Dependency] = field(factory=dict)
     retry: Retry | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@frozen(shown=False)
 class ActualStack:
     """One project as found, containers sorted by service, number, age."""
 

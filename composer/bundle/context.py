@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from composer.bundle import defaults, mounts, security
 from composer.desired.state import ContainerSpec, DesiredContainer
 from composer.errors import ContainerError
+from composer.frozen import field, frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class ProcessUser:
     """Who the process runs as, looked up in the image. `additional_gids` has the primary group too, as docker's."""
 
@@ -34,7 +34,7 @@ class HostDevice(NamedTuple):
     gid: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MachineFacts:
     """What a bundle depends on besides the container: gathered once by `host.machine_facts`.
 
@@ -53,7 +53,7 @@ class MachineFacts:
     kernel: tuple[int, int]
     apparmor_profiles: frozenset[str] = frozenset()
     selinux: bool = False
-    hard_limits: Mapping[str, int] = field(default_factory=dict)
+    hard_limits: Mapping[str, int] = field(factory=dict)
     swap_limit: bool = True
     hostname: str = "localhost"
     devices: tuple[HostDevice, ...] = ()

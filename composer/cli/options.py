@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from composer.errors import UsageError
+from composer.frozen import frozen
 from composer.paths import Paths
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ Format = Annotated[str, typer.Option("--format", help="table or json")]
 _PROGRESS = ("auto", "tty", "plain", "json", "quiet")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Globals:
     """The options before the command."""
 

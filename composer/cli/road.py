@@ -70,8 +70,7 @@ def view(paths: Paths, project: Project, policy: Policy) -> View:
 
 def up(options: Globals, project: Project, policy: Policy) -> View:
     """Makes the machine as the project says; pulls first, then plans with what the images say. Raises `Failed`."""
-    from dataclasses import replace
-
+    from composer.frozen import replace
     from composer.plan.steps import PullImage
 
     paths = options.paths

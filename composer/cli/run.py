@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -19,6 +18,7 @@ from composer.desired.build import oneoff
 from composer.desired.hashing import config_hash, container_id
 from composer.desired.state import DesiredContainer
 from composer.errors import CommandNotStarted, ImageNotFound, UsageError
+from composer.frozen import replace
 from composer.model.service import AnonymousVolume, BindMount, Mount, Project, Service
 from composer.plan.policy import Policy
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from composer.composefile.hostpaths import display_path
 from composer.composefile.names import check_project_name, name_from_file, name_of_directory, name_without_yaml
@@ -13,6 +12,7 @@ from composer.composefile.passes import Sources, StackText, load_project
 from composer.composefile.tree import Findings, Mark, Source, shown
 from composer.composefile.yaml import MAX_CHARACTERS, parse_yaml
 from composer.errors import StackFileError, UsageError
+from composer.frozen import frozen
 from composer.model.service import Project
 
 # each family with its override files; the first family found in a directory is taken, then the first file of it
@@ -32,7 +32,7 @@ _TRUE = frozenset({"1", "t", "true"})
 _STDIN = "-"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StackRequest:
     """What the user said about the stack: `-f`, `--env-file`, `-p`, `--project-directory`, `--profile`, and from where.
 

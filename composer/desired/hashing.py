@@ -8,6 +8,7 @@ from typing import Any
 
 from composer.desired.state import ContainerSpec, DesiredContainer
 from composer.digest import sha256_hex
+from composer.frozen import fields_of
 from composer.model.service import AnonymousVolume, BindMount, Mount, TmpfsMount, Ulimit
 
 HASH_VERSION = 1
@@ -28,7 +29,7 @@ _SAMPLE = ContainerSpec(image="", image_id="")
 def spec_to_json(spec: ContainerSpec) -> dict[str, Any]:
     """The spec as plain JSON values, every field of it."""
     plain: dict[str, Any] = {}
-    for name in ContainerSpec.__slots__:
+    for name in fields_of(ContainerSpec):
         value = getattr(spec, name)
         if name == "mounts":
             value = [{"type": _KIND_NAMES[type(mount)], **_plain(mount._asdict())} for mount in value]
@@ -56,7 +57,7 @@ def spec_from_json(plain: Mapping[str, Any]) -> ContainerSpec:
         fields[name] = dict(fields.get(name, {}))
         _texts([*fields[name].values()])
     spec = ContainerSpec(**fields)
-    for name in ContainerSpec.__slots__:
+    for name in fields_of(ContainerSpec):
         value, wanted = getattr(spec, name), type(getattr(_SAMPLE, name))
         if type(value) is not wanted and not (wanted is float and type(value) is int):
             raise TypeError(f"{name}: {value!r} is not {wanted.__name__}")

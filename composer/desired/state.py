@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from composer.frozen import field, frozen
 from composer.model.service import (
     AnonymousVolume,
     BindMount,
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@frozen(shown=False)
 class ContainerSpec:
     """Everything that shapes one container, in the stack file's words: what the config hash covers, what the record
     keeps, what a difference is told by. Image and service are merged: `entrypoint + command` is argv, `environment`
@@ -41,13 +41,13 @@ class ContainerSpec:
     image_id: str
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(factory=dict)
     working_dir: str = "/"
     user: str = ""
     group_add: tuple[str, ...] = ()
     hostname: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(factory=dict)
+    annotations: Mapping[str, str] = field(factory=dict)
     mounts: tuple[Mount, ...] = ()
     read_only: bool = False
     cap_add: tuple[str, ...] = ()
@@ -58,8 +58,8 @@ class ContainerSpec:
     tty: bool = False
     stdin_open: bool = False
     network_mode: str = "none"
-    ulimits: Mapping[str, Ulimit] = field(default_factory=dict)
-    sysctls: Mapping[str, str] = field(default_factory=dict)
+    ulimits: Mapping[str, Ulimit] = field(factory=dict)
+    sysctls: Mapping[str, str] = field(factory=dict)
     security_opt: tuple[str, ...] = ()
     seccomp_profile: str = ""
     privileged: bool = False
@@ -71,7 +71,7 @@ class ContainerSpec:
     template: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@frozen(shown=False)
 class DesiredContainer:
     """One container to be made. `labels` has `com.docker.compose.*` too; `layers` are chain ids, lowest first.
 
@@ -87,11 +87,11 @@ class DesiredContainer:
     config_hash: str
     labels: Mapping[str, str]
     layers: tuple[str, ...]
-    depends_on: Mapping[str, Dependency] = field(default_factory=dict)
+    depends_on: Mapping[str, Dependency] = field(factory=dict)
     retry: Retry | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@frozen(shown=False)
 class DesiredService:
     """One service; `image_present` is False while its image is still to be pulled (then `spec` is not final)."""
 
@@ -102,14 +102,14 @@ class DesiredService:
     layers: tuple[str, ...]
     image_present: bool
     pull_policy: PullPolicy
-    depends_on: Mapping[str, Dependency] = field(default_factory=dict)
+    depends_on: Mapping[str, Dependency] = field(factory=dict)
     container_name: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(factory=dict)
     """Labels of every container of the service; number and one-off labels are added per container."""
     retry: Retry | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@frozen(shown=False)
 class DesiredStack:
     """The whole stack. `disabled` are services of inactive profiles, or left out by `up SERVICE`: not orphans."""
 

@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from composer.errors import Interrupted, JockerError
 from composer.execute.events import Event
+from composer.frozen import frozen
 from composer.plan.plan import Node, Plan
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _LOOK_EVERY = 1.0
 """Seconds after which we look who has ended even if nobody woke us: Ctrl-C may have struck before the bell was hung."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Outcome:
     """How a plan went. `failed` pairs each failed node with its error, in the order of failing."""
 
@@ -36,11 +36,11 @@ class Outcome:
     interrupted: bool = False
 
 
-@dataclass(slots=True)
 class _Progress:
-    done: list[Node] = field(default_factory=list)
-    failed: list[tuple[Node, JockerError]] = field(default_factory=list)
-    skipped: list[Node] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.done: list[Node] = []
+        self.failed: list[tuple[Node, JockerError]] = []
+        self.skipped: list[Node] = []
 
 
 def default_workers() -> int:

@@ -11,9 +11,9 @@ import json
 import os
 import subprocess
 import tempfile
-from dataclasses import dataclass
 
 from composer.errors import ContainerError, MachineError, ToolMissing
+from composer.frozen import frozen
 from composer.host import cgroup
 from composer.host.proc import environment, require
 from composer.host.runtime import Runtime, explained
@@ -23,7 +23,7 @@ HARD_LOG_CAP = 64 * 1024 * 1024
 """Bytes after which conmon itself starts a new log, where nobody comes to rotate it (`host.logs`): the disk's guard."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Shim:
     """What conmon is told about one container. `stdin` keeps its standard input open for whoever attaches,
     `stdin_once` closes it when the first who attached leaves.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from composer.errors import CommandFailed, ToolMissing
+from composer.frozen import field, frozen
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -21,7 +21,7 @@ PACKAGES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Command:
     """One call of one program.
 
@@ -31,12 +31,12 @@ class Command:
 
     argv: tuple[str, ...]
     stdin: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(factory=dict)
     timeout: float | None = 30.0
     accept: frozenset[int] | None = frozenset({0})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Done:
     """How a program ended. `returncode` is negative for a signal."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from composer.errors import CommandFailed, CommandNotStarted, ContainerError
+from composer.frozen import frozen
 from composer.host.proc import Command, require, run
 from composer.paths import Paths
 
@@ -22,7 +22,7 @@ _TRANSIENT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Runtime:
     """One runtime binary with its state directory."""
 

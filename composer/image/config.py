@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from composer.errors import ImageRefused
+from composer.frozen import field, frozen
 from composer.image.layout import as_object, as_strings, as_text, is_digest, parse_json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@frozen(shown=False)
 class ImageConfig:
     """The part of an image config a container is made of. All of it comes from a hostile file, type and size checked.
 
@@ -32,8 +32,8 @@ class ImageConfig:
     volumes: tuple[str, ...] = ()
     exposed_ports: tuple[str, ...] = ()
     stop_signal: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    healthcheck: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(factory=dict)
+    healthcheck: Mapping[str, Any] = field(factory=dict)
     architecture: str = ""
     os: str = "linux"
     created: str = ""

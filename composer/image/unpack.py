@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from composer.errors import ImageError, ImageRefused
+from composer.frozen import frozen
 from composer.host.kernel import open_in_root
 from composer.host.trees import remove_tree_at
 from composer.image import tar
@@ -39,7 +40,7 @@ class Limits(NamedTuple):
     entries: int = 5_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LayerDigests:
     """What was unpacked: digests `sha256:…` of the blob and its plain form, how much, and the directories that were
     made without an entry of their own (they take after the layers below: see `fix_implicit_parents`).

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from composer.errors import Place
+from composer.frozen import field, frozen
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 PullPolicy = Literal["always", "never", "missing"]
@@ -66,7 +66,7 @@ class AnonymousVolume(NamedTuple):
 Mount = BindMount | TmpfsMount | AnonymousVolume
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@frozen(shown=False)
 class Service:
     """One service. `None` in command, entrypoint, user, working_dir, stop_signal means "as the image says".
 
@@ -81,15 +81,15 @@ class Service:
     image: str
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
-    environment: Mapping[str, str | None] = field(default_factory=dict)
+    environment: Mapping[str, str | None] = field(factory=dict)
     working_dir: str | None = None
     user: str | None = None
     group_add: tuple[str, ...] = ()
     hostname: str | None = None
     container_name: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    depends_on: Mapping[str, Dependency] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(factory=dict)
+    annotations: Mapping[str, str] = field(factory=dict)
+    depends_on: Mapping[str, Dependency] = field(factory=dict)
     mounts: tuple[Mount, ...] = ()
     read_only: bool = False
     cap_add: tuple[str, ...] = ()
@@ -100,8 +100,8 @@ class Service:
     tty: bool = False
     stdin_open: bool = False
     network_mode: Literal["none", "host"] = "none"
-    ulimits: Mapping[str, Ulimit] = field(default_factory=dict)
-    sysctls: Mapping[str, str] = field(default_factory=dict)
+    ulimits: Mapping[str, Ulimit] = field(factory=dict)
+    sysctls: Mapping[str, str] = field(factory=dict)
     security_opt: tuple[str, ...] = ()
     privileged: bool = False
     mem_limit: int = 0
@@ -116,7 +116,7 @@ class Service:
     retry: Retry | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@frozen(shown=False)
 class Project:
     """A whole stack, resolved.
 
@@ -129,9 +129,9 @@ class Project:
     working_dir: str
     files: tuple[str, ...]
     services: Mapping[str, Service]
-    disabled: Mapping[str, Service] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
+    disabled: Mapping[str, Service] = field(factory=dict)
+    environment: Mapping[str, str] = field(factory=dict)
     warnings: tuple[str, ...] = ()
-    seccomp_profiles: Mapping[str, str] = field(default_factory=dict)
-    canonical: Mapping[str, Any] = field(default_factory=dict)
+    seccomp_profiles: Mapping[str, str] = field(factory=dict)
+    canonical: Mapping[str, Any] = field(factory=dict)
     """The canonical tree as plain values: what `jocker config` prints."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from composer.frozen import frozen
 from composer.plan.steps import AnyStep
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Node:
     """A step with its number (from 1) and the numbers of the steps that must be done before."""
 
@@ -20,7 +19,7 @@ class Node:
         return f"[{after}] -> #{self.number} {type(self.step).__name__} {self.step.subject}: {self.step.because}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plan:
     """What would be done. `unchanged` are the containers left alone, by name; `warnings` are for stderr."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
+from composer.frozen import field, frozen
 from composer.model.service import PullPolicy
 
 Recreate = Literal["changed", "always", "never"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Policy:
     """Flags of `up` and `create`. `services` named on the command line (none: all); what they depend on comes along
     unless `no_deps`. `pulled` are references fetched a moment ago: they are not fetched again. `timeout` in seconds
@@ -26,7 +26,7 @@ class Policy:
     remove_orphans: bool = False
     ignore_orphans: bool = False
     renew_volumes: bool = False
-    scale: Mapping[str, int] = field(default_factory=dict)
+    scale: Mapping[str, int] = field(factory=dict)
     pull: PullPolicy | None = None
     pulled: frozenset[str] = frozenset()
     timeout: float | None = None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from composer.desired.state import DesiredContainer
+from composer.frozen import field, frozen
 from composer.model.service import Retry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Step:
     """`subject` is the name a user knows (of a container, an image reference), `because` the reason."""
 
@@ -17,26 +17,26 @@ class Step:
     because: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PullImage(Step):
     """Fetches `subject`, a normalised reference. `services` use it."""
 
     services: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CreateContainer(Step):
     """Makes a container, not started. `volumes` (target to name) are anonymous volumes carried over from `replaces`."""
 
     container: DesiredContainer
     container_id: str
     replaces: str = ""
-    volumes: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(factory=dict)
     differences: tuple[str, ...] = ()
     """Field by field what differs from the container it replaces: `environment.MODE: "a" → "b"`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StartContainer(Step):
     """Starts a created container, or an exited one anew."""
 
@@ -45,7 +45,7 @@ class StartContainer(Step):
     retry: Retry | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StopContainer(Step):
     """Signal, grace, SIGKILL."""
 
@@ -54,7 +54,7 @@ class StopContainer(Step):
     grace_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class KillContainer(Step):
     """One signal, no waiting (`jocker kill`)."""
 
@@ -62,7 +62,7 @@ class KillContainer(Step):
     signal: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RemoveContainer(Step):
     """Removes a container; `volumes`: its anonymous volumes too."""
 
@@ -70,7 +70,7 @@ class RemoveContainer(Step):
     volumes: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WaitCompleted(Step):
     """Waits until `subject` (a container) has exited with code 0; anything else fails."""
 
@@ -79,12 +79,12 @@ class WaitCompleted(Step):
     """False: a failure is a warning, what waits goes on (`required: false`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RemoveStack(Step):
     """Removes what is left of a stack without containers: cgroup parents, run directory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RemoveImage(Step):
     """Removes the reference `subject`."""
 

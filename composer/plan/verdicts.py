@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from composer.actual.state import ActualContainer, Status
 from composer.desired.build import replica
 from composer.desired.hashing import container_id, spec_to_json
 from composer.desired.state import DesiredContainer, DesiredService, DesiredStack
+from composer.frozen import frozen
 from composer.model.service import AnonymousVolume
 from composer.plan.diff import differences, summary
 from composer.plan.policy import Recreate
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Replacement:
     """A container that gives way to a new one. `volumes` (target to name) go over to it."""
 
@@ -26,7 +26,7 @@ class Replacement:
     volumes: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Removal:
     """A container that is one too many. `volumes`: its anonymous volumes go too."""
 
@@ -35,7 +35,7 @@ class Removal:
     volumes: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Verdict:
     """All of one service."""
 

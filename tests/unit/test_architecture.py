@@ -18,7 +18,7 @@ PURE_IMAGE = {"image/config", "image/layout", "image/reference", "image/tar", "i
 
 PURE = {"actual", "bundle", "composefile", "desired", "export", "model", "plan"}
 
-EVERYWHERE = {"digest", "errors"}
+EVERYWHERE = {"digest", "errors", "frozen"}
 """What every part may import."""
 
 # What a part may import of the others, beside itself and `EVERYWHERE`.
@@ -32,6 +32,7 @@ ARROWS = {
     "desired": {"image/config", "image/reference", "model"},
     "digest": set(),
     "errors": set(),
+    "frozen": set(),
     "execute": {"actual", "bundle", "desired", "host", "image", "model", "paths", "plan"},
     "export": {"desired", "model"},
     # Whatever it is asked about in the words of others: facts for bundles, states of containers, image configs.

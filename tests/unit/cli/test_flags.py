@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from test_progress import OPTIONS
 from composer.cli.flags import policy
 from composer.cli.options import one_of, scales
 from composer.errors import UsageError
+from composer.frozen import replace
 from composer.plan.policy import Policy
 
 SCALES = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from composer.cli.options import Globals
 from composer.cli.progress import _WORDS, _Terminal, line, view_for
 from composer.execute.events import Event, EventKind
+from composer.frozen import replace
 from composer.plan.plan import Plan
 from composer.plan.steps import (
     AnyStep,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import plancases
@@ -13,6 +12,7 @@ import stackcases
 from composer.desired.build import desire, replica
 from composer.desired.hashing import config_hash, container_id, spec_from_json, spec_to_json
 from composer.desired.state import AnonymousVolume, BindMount, ContainerSpec, TmpfsMount, Ulimit
+from composer.frozen import replace
 
 FULL = ContainerSpec(
     image="docker.io/library/app:1",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from composer.desired.hashing import spec_to_json
 from composer.desired.state import AnonymousVolume, BindMount, ContainerSpec, TmpfsMount, Ulimit
+from composer.frozen import replace
 from composer.plan.diff import differences, looks_secret, summary
 
 BASE = ContainerSpec(image="docker.io/library/app:1", image_id="sha256:" + "a" * 64)
