@@ -105,6 +105,7 @@ def _run(argv: tuple[str, ...], stderr: int | None, *, detach: bool) -> int:
         stderr=quiet if detach else stderr,
         env=environment({name: os.environ[name] for name in ("TERM",) if name in os.environ}),
         cwd="/",
+        umask=0o022,  # as conmon's: what is made in the container does not depend on who calls
     )
     from composer.host.attach import forwarded
 

@@ -56,6 +56,24 @@ def read_text(path: str) -> str | None:
         return None
 
 
+def make_private(path: str) -> None:
+    """Makes a directory with its missing parents, each for our own user alone: whatever the umask, nobody else gets to
+    the files of containers, their setuid programs or their secrets. One that is there stays as it is.
+    """
+    while True:
+        try:
+            os.mkdir(path, 0o700)
+        except FileNotFoundError:
+            make_private(os.path.dirname(path))
+        except FileExistsError:
+            if os.path.isdir(path):
+                return
+            if os.path.lexists(path):
+                raise  # else somebody has just removed it
+        else:
+            return
+
+
 @contextmanager
 def locked(path: str, *, shared: bool = False, timeout: float | None = None, what: str = "") -> Iterator[int]:
     """Holds an flock on `path` (made if missing, parents too) while the block runs; yields its descriptor.
@@ -67,7 +85,7 @@ def locked(path: str, *, shared: bool = False, timeout: float | None = None, wha
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         try:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            make_private(os.path.dirname(path))
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             continue  # who had the lock has removed it and its directory between the two

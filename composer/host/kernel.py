@@ -20,6 +20,7 @@ RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 MNT_DETACH = 2
+_MOUNT_ATTR_RDONLY = 1
 
 
 class _OpenHow(ctypes.Structure):
@@ -53,11 +54,28 @@ def open_in_root(
             _refuse("openat2", path)
 
 
-def mount_overlay(lowers: list[str], upper: str, work: str, target: str, *, read_only: bool = False) -> None:
+def mount_overlay(lowers: list[str], upper: str, work: str, target: str) -> None:
     """Mounts an overlay on `target`; `lowers` uppermost first, at most 500. Raises `OSError`.
 
     fsopen/fsconfig with one `lowerdir+` per layer: no option string to overflow (kernel 6.7 and later).
     """
+    mount_fd = _overlay(lowers, ((b"upperdir", upper), (b"workdir", work)), 0)
+    try:
+        if _syscall(_MOVE_MOUNT, mount_fd, b"", -100, target.encode(), 4) < 0:
+            _refuse("move_mount", target)
+    finally:
+        os.close(mount_fd)
+
+
+def open_overlay(lowers: list[str]) -> int:
+    """A read-only overlay of at least two directories that is mounted nowhere, by its descriptor: it goes with that.
+
+    Raises `OSError`.
+    """
+    return _overlay(lowers, (), _MOUNT_ATTR_RDONLY)
+
+
+def _overlay(lowers: list[str], others: tuple[tuple[bytes, str], ...], attributes: int) -> int:
     fd: int = _syscall(_FSOPEN, b"overlay", 1)
     if fd < 0:
         _refuse("fsopen", "overlay")
@@ -65,16 +83,14 @@ def mount_overlay(lowers: list[str], upper: str, work: str, target: str, *, read
         opened.callback(os.close, fd)
         for lower in lowers:
             _fsconfig_path(fd, b"lowerdir+", lower, opened)
-        _fsconfig_path(fd, b"upperdir", upper, opened)
-        _fsconfig_path(fd, b"workdir", work, opened)
+        for key, path in others:
+            _fsconfig_path(fd, key, path, opened)
         if _syscall(_FSCONFIG, fd, 6, None, None, 0) < 0:
-            _refuse("mount overlay", target)
-        mount_fd: int = _syscall(_FSMOUNT, fd, 1, 1 if read_only else 0)
+            _refuse("mount overlay", lowers[0])
+        mount_fd: int = _syscall(_FSMOUNT, fd, 1, attributes)
         if mount_fd < 0:
-            _refuse("fsmount", target)
-        opened.callback(os.close, mount_fd)
-        if _syscall(_MOVE_MOUNT, mount_fd, b"", -100, target.encode(), 4) < 0:
-            _refuse("move_mount", target)
+            _refuse("fsmount", lowers[0])
+    return mount_fd
 
 
 def _fsconfig_path(fd: int, key: bytes, path: str, opened: ExitStack) -> None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from composer.errors import CommandFailed, ContainerError
 from composer.host import cgroup, conmon, logs, overlay, process, records, volumes
 from composer.host.conmon import Shim
-from composer.host.files import read_text, write_atomic
+from composer.host.files import make_private, read_text, write_atomic
 from composer.host.runtime import Runtime
 from composer.host.state import FirstProcess, conmon_process, exit_status, first_process
 from composer.host.trees import remove_tree
@@ -57,7 +57,7 @@ class Lifecycle:
         """
         paths, container_id = self._paths, shim.container_id
         for directory in (paths.conmon(container_id), paths.exit_dir(container_id), paths.runc):
-            os.makedirs(directory, mode=0o711, exist_ok=True)
+            make_private(directory)
         self._forget_last_life(container_id)
         write_atomic(f"{paths.bundle(container_id)}/config.json", config_text.encode(), sync=False)
         cgroup.make(paths.stack_cgroup(shim.project), for_processes=False)

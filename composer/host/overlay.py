@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from composer.errors import ContainerError, MachineError
 from composer.host import kernel
-from composer.host.trees import remove_tree
+from composer.host.files import make_private
 from composer.paths import Paths
 
 MOST_LAYERS = 500
@@ -25,7 +24,7 @@ def mount(paths: Paths, container_id: str, layers: Sequence[str]) -> str:
     `layers` are directories, lowest first. Raises `ContainerError`, or `MachineError` where overlay cannot work.
     """
     target = paths.rootfs(container_id)
-    os.makedirs(target, mode=0o711, exist_ok=True)
+    make_private(target)
     if os.path.ismount(target):
         return target
     if not 1 <= len(layers) <= MOST_LAYERS:
@@ -64,23 +63,22 @@ def _explained(error: OSError, paths: Paths) -> Exception:
 
 @contextmanager
 def looked_at(paths: Paths, layers: Sequence[str]) -> Iterator[str]:
-    """An image's file system, mounted read-only for as long as the block runs; yields its path."""
-    os.makedirs(paths.run, mode=0o711, exist_ok=True)
-    directory = tempfile.mkdtemp(prefix="look-", dir=paths.run)
-    upper, work, root = (f"{directory}/{name}" for name in ("upper", "work", "root"))
+    """An image's file system, to be read for as long as the block runs; yields its path.
+
+    It is mounted nowhere, so that nothing is left whenever we are killed. An overlay takes two layers or more: a single
+    one is what it is.
+    """
+    if len(layers) == 1:
+        yield layers[0]
+        return
     try:
-        for name in (upper, work, root):
-            os.mkdir(name)
-        try:
-            kernel.mount_overlay(list(reversed(layers)), upper, work, root, read_only=True)
-        except OSError as error:
-            raise _explained(error, paths) from error
-        try:
-            yield root
-        finally:
-            kernel.umount(root, kernel.MNT_DETACH)
+        root = kernel.open_overlay(list(reversed(layers)))
+    except OSError as error:
+        raise _explained(error, paths) from error
+    try:
+        yield f"/proc/self/fd/{root}"
     finally:
-        remove_tree(directory)
+        os.close(root)
 
 
 def unmount(paths: Paths, container_id: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from composer.host import process
-from composer.host.files import read_json, write_json
+from composer.host.files import make_private, read_json, write_json
 from composer.paths import Paths
 
 VERSION = 1
@@ -26,9 +26,9 @@ def write(paths: Paths, record: Mapping[str, Any]) -> None:
     if os.path.isdir(directory):
         write_json(paths.record(record["id"]), dict(record))
         return
-    os.makedirs(paths.containers, mode=0o711, exist_ok=True)
+    make_private(paths.containers)
     new = _in_hand(paths, record["id"])
-    os.mkdir(new, mode=0o711)
+    os.mkdir(new, 0o700)
     write_json(f"{new}/record.json", dict(record))
     os.rename(new, directory)
 

@@ -11,7 +11,7 @@ from itertools import count
 
 from composer.digest import sha256_hex
 from composer.errors import ContainerError
-from composer.host.files import write_json
+from composer.host.files import make_private, write_json
 from composer.host.trees import remove_tree
 from composer.paths import Paths
 
@@ -42,8 +42,8 @@ def create_anonymous(
     Its directory is root:root 0755 until `rootfs.copy_up` fills it. Raises `OSError`.
     """
     directory = f"{paths.volumes}/{name}"
-    os.makedirs(paths.volumes, mode=0o711, exist_ok=True)
-    os.mkdir(directory, 0o711)
+    make_private(paths.volumes)
+    os.mkdir(directory, 0o700)
     write_json(
         f"{directory}/record.json",
         {

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from composer.errors import ImageRefused
-from composer.host.files import locked, write_json
+from composer.host.files import locked, make_private, write_json
 from composer.image.config import ImageConfig
 from composer.image.layers import LayerJob, unpack_layers
 from composer.image.layout import Manifest
@@ -49,7 +49,7 @@ def take_layers(
             on_progress(f"unpacking {len(missing)} of {len(config.chain_ids)} layers")
         jobs = []
         for chain_id, number in missing.items():
-            os.makedirs(f"{temporary}/{chain_id}/diff", mode=0o755)
+            make_private(f"{temporary}/{chain_id}/diff")
             os.chmod(f"{temporary}/{chain_id}/diff", 0o755)  # noqa: S103  the mode of / in the image
             source = sources[number]
             jobs.append(

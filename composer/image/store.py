@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from composer.errors import ImageError, ImageNotFound, ImageRefused, LockTimeout, TransferFailed, UsageError
 from composer.host import kernel, records
-from composer.host.files import locked, read_json, write_atomic, write_json
+from composer.host.files import locked, make_private, read_json, write_atomic, write_json
 from composer.host.trees import remove_tree
 from composer.image.config import ImageConfig, parse_config
 from composer.image.layout import Manifest, parse_manifest
@@ -141,7 +141,7 @@ class Store:
         try:
             self._clear_rubbish()
             for name in ("blobs/sha256", "layers", "refs", "tmp"):
-                os.makedirs(f"{self._root}/{name}", mode=0o700, exist_ok=True)
+                make_private(f"{self._root}/{name}")
             with locked(f"{self._root}/lock", shared=True):
                 directory = f"{self._root}/tmp/{os.getpid()}-{os.urandom(6).hex()}"
                 os.mkdir(directory, 0o700)
@@ -274,7 +274,6 @@ class Store:
 
     def prune(self, *, everything: bool = False) -> tuple[tuple[str, ...], int]:
         """Removes images without a name, with `everything` all that no container uses. Returns them and bytes freed."""
-        os.makedirs(self._root, mode=0o700, exist_ok=True)
         with locked(f"{self._root}/lock"):
             used = {record.get("image_id") for record in records.every(self._paths)}
             gone = []

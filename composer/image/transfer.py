@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import platform
 import threading
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from composer.errors import CommandFailed, ImageNotFound, TransferFailed, UsageError
-from composer.host.files import locked, write_json
+from composer.host.files import locked
 from composer.host.machine_facts import architecture as normal_architecture
 from composer.host.proc import Command, require, run
 from composer.image.config import ImageConfig
@@ -110,7 +111,7 @@ def _copy(
     keep = ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "XDG_RUNTIME_DIR",
             "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy")  # fmt: skip
     env = {name: os.environ[name] for name in keep if name in os.environ}
-    with _auth_file(reference, access, f"{layout}.auth") as auth_file, _watched(layout, blobs, progress):
+    with credentials_file(reference, access) as auth_file, _watched(layout, blobs, progress):
         argv = command_line(
             reference, layout, blobs, tls_verify=access.tls_verify, auth_file=auth_file, architecture=architecture
         )
@@ -121,19 +122,19 @@ def _copy(
 
 
 @contextmanager
-def _auth_file(reference: str, access: Access, path: str) -> Iterator[str]:
-    """A file with the credentials for as long as it takes: a command line can be read by everybody."""
+def credentials_file(reference: str, access: Access) -> Iterator[str]:
+    """A file with the credentials for as long as it takes: a command line can be read by everybody. It is in memory
+    only, so that nothing is left whenever we are killed.
+    """
     if not access.credentials:
         yield access.auth_file
         return
     if ":" not in access.credentials:
         raise UsageError("credentials are USER:PASSWORD")
     entry = {"auth": base64.b64encode(access.credentials.encode()).decode()}
-    write_json(path, {"auths": {reference.partition("/")[0]: entry}}, sync=False)
-    try:
-        yield path
-    finally:
-        os.unlink(path)
+    with open(os.memfd_create("auth"), "wb", buffering=0) as file:
+        file.write(json.dumps({"auths": {reference.partition("/")[0]: entry}}).encode())
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from patience import until
 
 from composer.errors import ContainerError, LockTimeout
 from composer.host import volumes
-from composer.host.files import locked, read_json, read_text, write_atomic, write_json
+from composer.host.files import locked, make_private, read_json, read_text, write_atomic, write_json
 from composer.paths import Paths
 
 
@@ -135,3 +135,23 @@ def test_what_leads_elsewhere_is_not_the_name_of_a_volume(name: str) -> None:
 @pytest.mark.parametrize("name", ["a", "0", "shop_data", "a.b-c_d", "f" * 64])
 def test_a_volume_has_a_place(name: str) -> None:
     assert volumes.path(Paths("/d", "/r"), name) == f"/d/volumes/{name}/_data"
+
+
+def test_directories_are_made_for_us_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        make_private(str(tmp_path / "a/b/c"))
+        make_private(str(tmp_path / "a/b/c"))
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b", "a/b/c")] == [0o700] * 3
+
+
+@pytest.mark.parametrize("target", ["file", "nowhere"])
+def test_what_is_in_the_way_of_a_directory_is_told(tmp_path: Path, target: str) -> None:
+    """A link to a disk that is not mounted, too: no waiting for somebody to make it."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(target)
+    for path in ("link", "link/below"):
+        with pytest.raises(OSError, match=r"File exists|Not a directory"):
+            make_private(str(tmp_path / path))
