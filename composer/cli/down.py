@@ -10,7 +10,9 @@ import typer
 from composer.actual.observe import observe
 from composer.cli import road
 from composer.cli.options import Globals, Services, Timeout, one_of
+from composer.host import cgroup, records
 from composer.image.reference import normalise
+from composer.paths import Paths
 
 
 def down(
@@ -61,4 +63,12 @@ def down(
         road.warn(found.warnings)
         if not actual.containers and options.progress != "quiet":
             print(f"jocker: warning: nothing to remove for stack {name}", file=sys.stderr)
+        if not actual.containers and not images and not _left_by_crashes(paths, name):
+            return
         road.apply(options, found)
+
+
+def _left_by_crashes(paths: Paths, project: str) -> bool:
+    """Whether a stack without containers has anything: to find out costs less than to load what would remove it."""
+    cgroups = (paths.stack_cgroup(project), paths.shim_cgroup(project))
+    return any(cgroup.is_left(path, paths.cgroup_root) for path in cgroups) or not records.is_swept(paths)

@@ -178,6 +178,17 @@ def remove_if_empty(path: str) -> None:
             os.rmdir(hierarchy.path + path)
 
 
+def is_left(path: str, parent: str) -> bool:
+    """Whether anything is there of the cgroup, or of its parent with nothing in it."""
+    for hierarchy in hierarchies():
+        if os.path.isdir(hierarchy.path + path):
+            return True
+        with suppress(FileNotFoundError):
+            if not any(entry.is_dir() for entry in os.scandir(hierarchy.path + parent)):
+                return True
+    return False
+
+
 def is_frozen(path: str) -> bool:
     """Whether the cgroup is frozen, by itself or with its parent."""
     for hierarchy in hierarchies():

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tempfile
 
 from composer.errors import ContainerError, MachineError, ToolMissing
 from composer.frozen import frozen
@@ -69,11 +68,13 @@ def create(paths: Paths, runtime: Runtime, shim: Shim) -> int:
     The bundle and the exit directory are there already. Raises `ContainerError` with the runtime's reason,
     `MachineError` when conmon itself fails.
     """
+    from tempfile import TemporaryFile
+
     argv = command_line(require("conmon"), runtime, paths, shim)
     shim_cgroup = cgroup.make(paths.shim_cgroup(shim.project), for_processes=True)
     sync_read, sync_write = os.pipe()
     start_read, start_write = os.pipe()
-    with tempfile.TemporaryFile() as said, os.fdopen(sync_read, "rb") as report:
+    with TemporaryFile() as said, os.fdopen(sync_read, "rb") as report:
         try:
             process = subprocess.Popen(
                 argv,

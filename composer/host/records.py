@@ -68,6 +68,13 @@ def every(paths: Paths) -> Iterator[dict[str, Any]]:
             yield record
 
 
+def is_swept(paths: Paths) -> bool:
+    """Whether `sweep` has nothing to look at."""
+    with suppress(FileNotFoundError):
+        return not any(name.startswith(_IN_HAND) for name in os.listdir(paths.containers))
+    return True
+
+
 def sweep(paths: Paths) -> None:
     """Finishes what crashes in the middle of `write` and `remove` left: directories whose process is gone."""
     from composer.host.trees import remove_tree

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from composer.digest import sha256_hex
 from composer.errors import ImageRefused
 from composer.frozen import field, frozen
 from composer.image.layout import as_object, as_strings, as_text, is_digest, parse_json
@@ -46,7 +46,7 @@ def chain_ids(diff_ids: tuple[str, ...]) -> tuple[str, ...]:
     chain: list[str] = []
     for diff_id in diff_ids:
         if chain:
-            chain.append(hashlib.sha256(f"sha256:{chain[-1]} {diff_id}".encode()).hexdigest())
+            chain.append(sha256_hex(f"sha256:{chain[-1]} {diff_id}".encode()))
         else:
             chain.append(diff_id.removeprefix("sha256:"))
     return tuple(chain)
@@ -68,7 +68,7 @@ def parse_config(raw: bytes, *, reference: str, manifest_digest: str) -> ImageCo
         raise ImageRefused("the image config has a NUL in Env, Entrypoint, Cmd, User or WorkingDir")
     return ImageConfig(
         reference=reference,
-        image_id=f"sha256:{hashlib.sha256(raw).hexdigest()}",
+        image_id=f"sha256:{sha256_hex(raw)}",
         manifest_digest=manifest_digest,
         chain_ids=chain_ids(diff_ids),
         diff_ids=diff_ids,

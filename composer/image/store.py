@@ -7,7 +7,6 @@ A layer directory or a reference exists only when it is complete: things are mad
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,10 +14,10 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from composer.digest import sha256_hex
 from composer.errors import ImageError, ImageNotFound, ImageRefused, LockTimeout, TransferFailed, UsageError
-from composer.host import kernel, records
+from composer.host import records
 from composer.host.files import locked, make_private, read_json, write_atomic, write_json
-from composer.host.trees import remove_tree
 from composer.image.config import ImageConfig, parse_config
 from composer.image.layout import Manifest, parse_manifest
 from composer.image.reference import normalise, repository, tag
@@ -107,7 +106,7 @@ class Store:
                 raw = file.read()
         except FileNotFoundError:
             raise ImageError(f"the store has lost {digest}", hint="load or pull the image again") from None
-        if f"sha256:{hashlib.sha256(raw).hexdigest()}" != digest:
+        if f"sha256:{sha256_hex(raw)}" != digest:
             raise ImageError(f"{digest} in the store is damaged", hint="load or pull the image again")
         return raw
 
@@ -148,7 +147,7 @@ class Store:
                 try:
                     yield directory
                 finally:
-                    remove_tree(directory)
+                    _remove_tree(directory)
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
@@ -174,7 +173,7 @@ class Store:
             for name in os.listdir(f"{self._root}/tmp"):
                 path = f"{self._root}/tmp/{name}"
                 if os.path.isdir(path) and not os.path.islink(path):
-                    remove_tree(path)
+                    _remove_tree(path)
                 else:
                     os.unlink(path)
 
@@ -197,7 +196,7 @@ class Store:
 
         references = [normalise(name) for name in names]
         manifest = parse_manifest(manifest_raw)
-        digest = f"sha256:{hashlib.sha256(manifest_raw).hexdigest()}"
+        digest = f"sha256:{sha256_hex(manifest_raw)}"
         config = parse_config(config_raw, reference=references[0] if references else "", manifest_digest=digest)
         _check(manifest, config, config_raw, len(layers), architecture)
         take_layers(self, manifest, config, layers, temporary=temporary, on_progress=on_progress)
@@ -315,11 +314,13 @@ class Store:
                     # Renamed first: a layer that is half gone must not be found.
                     doomed = f"{self._root}/tmp/{name}-{os.urandom(4).hex()}"
                     os.rename(f"{self._root}/layers/{name}", doomed)
-                    remove_tree(doomed)
+                    _remove_tree(doomed)
         return freed
 
     def sync(self) -> None:
         """What has been written is on disk."""
+        from composer.host import kernel
+
         fd = os.open(self._root, os.O_RDONLY | os.O_CLOEXEC)
         try:
             kernel.syncfs(fd)
@@ -327,9 +328,15 @@ class Store:
             os.close(fd)
 
 
+def _remove_tree(path: str) -> None:
+    from composer.host.trees import remove_tree  # loads ctypes, which who only looks needs not
+
+    remove_tree(path)
+
+
 def _file_name(reference: str) -> str:
     name = quote(reference, safe=":@.")
-    return name if len(name) <= 200 else hashlib.sha256(reference.encode()).hexdigest()
+    return name if len(name) <= 200 else sha256_hex(reference.encode())
 
 
 def _check(manifest: Manifest, config: ImageConfig, raw: bytes, layers: int, architecture: str) -> None:
