@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from composer.cli.options import Globals
+from composer.cli.globals import Globals
 
 
 class _Command(NamedTuple):

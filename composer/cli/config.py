@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from composer.cli import road
-from composer.cli.options import Globals, Services, one_of
+from composer.cli.globals import Globals, one_of
+from composer.cli.options import Services
 from composer.model.service import Project
 
 

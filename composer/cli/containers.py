@@ -6,7 +6,7 @@ import os
 
 from composer.actual.observe import observe
 from composer.actual.state import ActualContainer
-from composer.cli.options import Globals
+from composer.cli.globals import Globals
 from composer.errors import ContainerError, UsageError
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from composer.cli.containers import running, variables
-from composer.cli.options import Globals, Index
+from composer.cli.globals import Globals
+from composer.cli.options import Index
 from composer.cli.text import escape
 from composer.errors import CommandNotStarted
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from composer.cli.options import one_of, scales
+from composer.cli.globals import one_of
+from composer.cli.options import scales
 from composer.errors import UsageError
 from composer.plan.policy import Policy, Recreate
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from composer.cli.options import Globals, one_of
+from composer.cli.globals import Globals, one_of
 from composer.cli.text import ago, escape, is_terminal, size, table
 from composer.image.reference import familiar, normalise
 from composer.image.store import ImageRecord, Store, display_names

@@ -11,7 +11,8 @@ import typer
 from composer.actual.observe import observe
 from composer.actual.state import ActualStack
 from composer.cli import road
-from composer.cli.options import Globals, Services, Timeout
+from composer.cli.globals import Globals
+from composer.cli.options import Services, Timeout
 from composer.errors import UsageError
 from composer.plan.plan import Plan
 from composer.plan.teardown import plan_kill, plan_restart, plan_rm, plan_start, plan_stop

@@ -14,7 +14,8 @@ import typer
 
 from composer.actual.observe import observe
 from composer.actual.state import ActualContainer
-from composer.cli.options import Globals, Index, Services
+from composer.cli.globals import Globals
+from composer.cli.options import Index, Services
 from composer.cli.text import wants_colour
 from composer.desired.names import short_name
 from composer.errors import UsageError

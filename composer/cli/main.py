@@ -31,25 +31,16 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Runs `jocker ARGUMENTS` and returns the exit code. Prints errors to stderr."""
-    from typer import Abort, Exit
-    from typer._click.exceptions import ClickException, NoArgsIsHelpError
-
-    from composer.cli.app import build_app
+    from composer.cli.quick import recognised
 
     try:
-        result = build_app(arguments)(arguments, prog_name="jocker", standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except Exit as leave:
-        return int(leave.exit_code)
-    except (Abort, KeyboardInterrupt):
+        command = recognised(arguments, os.environ)
+        if command is None:
+            return _by_typer(arguments)
+        command()
+    except KeyboardInterrupt:
         _say("jocker: interrupted")
         return EXIT_INTERRUPTED
-    except NoArgsIsHelpError as error:
-        print(error.format_message())
-        return 0
-    except ClickException as error:
-        _usage(error, arguments)
-        return 2
     except JockerError as error:
         if os.environ.get("JOCKER_DEBUG"):
             raise
@@ -64,6 +55,28 @@ def run(arguments: list[str]) -> int:
         _say(f"jocker: {type(error).__name__}: {escape(str(error))}")
         _say("  this is a bug in jocker: JOCKER_DEBUG=1 shows where")
         return 1
+    return 0
+
+
+def _by_typer(arguments: list[str]) -> int:
+    from typer import Abort, Exit
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError
+
+    from composer.cli.app import build_app
+
+    try:
+        result = build_app(arguments)(arguments, prog_name="jocker", standalone_mode=False)
+    except Exit as leave:
+        return int(leave.exit_code)
+    except Abort:
+        raise KeyboardInterrupt from None
+    except NoArgsIsHelpError as error:
+        print(error.format_message())
+        return 0
+    except ClickException as error:
+        _usage(error, arguments)
+        return 2
+    return result if isinstance(result, int) else 0
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> None:

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from composer.cli import flags
-from composer.cli.options import Globals, Services, Timeout, one_of
-from composer.cli.planned import as_json, text
+from composer.cli.doing import show_plan
+from composer.cli.globals import one_of
+from composer.cli.options import Services, Timeout
 
 CHANGES = 10
 """`--detailed-exitcode`: there is something to do."""
@@ -35,9 +36,6 @@ def plan(
     timeout: Timeout = None,
 ) -> None:
     """Show what `up` would do, and why; changes nothing."""
-    from composer.cli import road
-
-    options: Globals = context.obj
     one_of("--format", output, ("text", "json"))
     wanted = flags.policy(
         services,
@@ -53,9 +51,5 @@ def plan(
         pull=pull,
         timeout=timeout,
     )
-    project = road.load(options, wanted.services)
-    found = road.view(options.paths, project, wanted).plan
-    road.warn(found.warnings)
-    print(as_json(found) + "\n" if output == "json" else text(found, with_differences=diff), end="")
-    if detailed_exitcode and found:
+    if show_plan(context.obj, wanted, as_json=output == "json", differences=diff) and detailed_exitcode:
         raise typer.Exit(CHANGES)

@@ -21,7 +21,7 @@ from composer.plan.steps import (
 )
 
 if TYPE_CHECKING:
-    from composer.cli.options import Globals
+    from composer.cli.globals import Globals
     from composer.execute.events import Event
     from composer.plan.plan import Plan
 

@@ -6,7 +6,8 @@ import typer
 
 from composer.actual.observe import observe
 from composer.cli import road
-from composer.cli.options import Globals, Index
+from composer.cli.globals import Globals
+from composer.cli.options import Index
 from composer.desired.build import replica
 from composer.desired.hashing import container_id
 from composer.errors import ImageNotFound, UsageError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composer.actual.observe import observe
 from composer.actual.state import ActualStack
-from composer.cli.options import Globals
+from composer.cli.globals import Globals
 from composer.desired.build import desire
 from composer.desired.state import DesiredStack
 from composer.host.files import locked

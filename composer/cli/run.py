@@ -12,7 +12,7 @@ import typer
 from composer.actual.observe import observe
 from composer.cli import road
 from composer.cli.containers import variables
-from composer.cli.options import Globals, one_of
+from composer.cli.globals import Globals, one_of
 from composer.cli.text import escape
 from composer.desired.build import oneoff
 from composer.desired.hashing import config_hash, container_id

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from composer.cli import flags
-from composer.cli.options import Globals, Services, Timeout
+from composer.cli.doing import bring_up
+from composer.cli.globals import Globals
+from composer.cli.options import Services, Timeout
 from composer.errors import UsageError
-from composer.plan.policy import Policy
 
 
 def up(
@@ -33,7 +34,7 @@ def up(
     options: Globals = context.obj
     if not (detach or no_start or dry_run):
         raise UsageError("`up` in the foreground comes with a later version", hint="jocker up -d, then jocker logs -f")
-    _run(
+    bring_up(
         options,
         flags.policy(
             services,
@@ -65,7 +66,7 @@ def create(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan instead")] = False,
 ) -> None:
     """Make the containers of the stack, without starting them."""
-    _run(
+    bring_up(
         context.obj,
         flags.policy(
             services,
@@ -79,30 +80,3 @@ def create(
         ),
         dry_run=dry_run,
     )
-
-
-def _run(options: Globals, wanted: Policy, *, dry_run: bool) -> None:
-    from composer.cli import road
-
-    project = road.load(options, wanted.services)
-    if dry_run:
-        from composer.cli.planned import text
-
-        seen = road.view(options.paths, project, wanted)
-        road.warn(seen.plan.warnings)
-        print(text(seen.plan, with_differences=False), end="")
-        return
-    seen = road.up(options, project, wanted)
-    if not seen.plan and options.progress != "quiet":
-        _say_unchanged(options, seen.plan.unchanged)
-
-
-def _say_unchanged(options: Globals, names: tuple[str, ...]) -> None:
-    import json
-    import sys
-
-    for name in names:
-        if options.progress == "json":
-            print(json.dumps({"id": f"Container {name}", "status": "Running", "event": "done"}), file=sys.stderr)
-        else:
-            print(f" Container {name}  Running", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from composer import __version__
-from composer.cli.options import one_of
+from composer.cli.globals import one_of
 
 
 def version(

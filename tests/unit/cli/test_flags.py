@@ -8,7 +8,8 @@ import pytest
 from test_progress import OPTIONS
 
 from composer.cli.flags import policy
-from composer.cli.options import one_of, scales
+from composer.cli.globals import one_of
+from composer.cli.options import scales
 from composer.errors import UsageError
 from composer.frozen import replace
 from composer.plan.policy import Policy

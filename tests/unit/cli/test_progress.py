@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from composer.cli.options import Globals
+from composer.cli.globals import Globals
 from composer.cli.progress import _WORDS, _Terminal, line, view_for
 from composer.execute.events import Event, EventKind
 from composer.frozen import replace

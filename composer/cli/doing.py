@@ -1,0 +1,99 @@
+"""What `up`, `plan` and `down` do, once their options are understood. Loaded without typer: see `quick`."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from composer.actual.observe import observe
+from composer.cli import road
+from composer.cli.globals import Globals, one_of
+from composer.cli.planned import text
+from composer.host import cgroup, records
+from composer.paths import Paths
+from composer.plan.policy import Policy
+
+
+def bring_up(options: Globals, wanted: Policy, *, dry_run: bool = False) -> None:
+    """Makes the machine as the stack file says, and shows how. Raises `Failed`; `dry_run` only prints the plan."""
+    project = road.load(options, wanted.services)
+    if dry_run:
+        seen = road.view(options.paths, project, wanted)
+        road.warn(seen.plan.warnings)
+        print(text(seen.plan, with_differences=False), end="")
+        return
+    seen = road.up(options, project, wanted)
+    if not seen.plan and options.progress != "quiet":
+        _say_unchanged(options, seen.plan.unchanged)
+
+
+def _say_unchanged(options: Globals, names: tuple[str, ...]) -> None:
+    for name in names:
+        if options.progress == "json":
+            print(json.dumps({"id": f"Container {name}", "status": "Running", "event": "done"}), file=sys.stderr)
+        else:
+            print(f" Container {name}  Running", file=sys.stderr)
+
+
+def show_plan(options: Globals, wanted: Policy, *, as_json: bool = False, differences: bool = False) -> bool:
+    """Prints what `up` would do; True if that is anything."""
+    from composer.cli import planned
+
+    project = road.load(options, wanted.services)
+    found = road.view(options.paths, project, wanted).plan
+    road.warn(found.warnings)
+    print(planned.as_json(found) + "\n" if as_json else text(found, with_differences=differences), end="")
+    return bool(found)
+
+
+def take_down(
+    options: Globals,
+    *,
+    services: tuple[str, ...] = (),
+    volumes: bool = False,
+    remove_orphans: bool = False,
+    timeout: float | None = None,
+    rmi: str | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Stops and removes the containers of the stack. Raises `Failed`, `UsageError`."""
+    from composer.image.reference import normalise
+    from composer.plan.teardown import plan_down
+
+    if rmi is not None:
+        one_of("--rmi", rmi, ("all", "local"))
+    name, project = road.known_services(options)
+    paths = options.paths
+    with road.stack_lock(options, name, "down"):
+        actual = observe(paths, name)
+        images: list[str] = []
+        if rmi == "all":
+            here = road.images(paths, project) if project else {}
+            mine = {one.image for one in actual.containers}
+            wanted = {normalise(one.image) for one in project.services.values()} if project else mine
+            images = sorted(reference for reference in wanted if reference in here or reference in mine)
+        found = plan_down(
+            actual,
+            known=frozenset(project.services) | frozenset(project.disabled) if project else None,
+            disabled=frozenset(project.disabled) if project else frozenset(),
+            services=services,
+            remove_orphans=remove_orphans,
+            volumes=volumes,
+            timeout=timeout,
+            images=images,
+        )
+        if dry_run:
+            print(text(found, with_differences=False), end="")
+            return
+        road.warn(found.warnings)
+        if not actual.containers and options.progress != "quiet":
+            print(f"jocker: warning: nothing to remove for stack {name}", file=sys.stderr)
+        if not actual.containers and not images and not _left_by_crashes(paths, name):
+            return
+        road.apply(options, found)
+
+
+def _left_by_crashes(paths: Paths, project: str) -> bool:
+    """Whether a stack without containers has anything: to find out costs less than to load what would remove it."""
+    cgroups = (paths.stack_cgroup(project), paths.shim_cgroup(project))
+    return any(cgroup.is_left(path, paths.cgroup_root) for path in cgroups) or not records.is_swept(paths)

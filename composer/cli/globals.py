@@ -1,0 +1,69 @@
+"""What stands before the command. Loaded without typer: see `quick`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from composer.errors import UsageError
+from composer.frozen import frozen
+from composer.paths import Paths
+
+if TYPE_CHECKING:
+    from composer.composefile.read import StackRequest
+
+_PROGRESS = ("auto", "tty", "plain", "json", "quiet")
+
+
+@frozen
+class Globals:
+    """The options before the command."""
+
+    files: tuple[str, ...]
+    project_name: str | None
+    profiles: tuple[str, ...]
+    env_files: tuple[str, ...]
+    project_directory: str | None
+    progress: str
+    ansi: str
+    parallel: int
+    lock_timeout: float
+    runtime: str | None
+
+    @property
+    def paths(self) -> Paths:
+        return Paths.from_environment(os.environ, os.geteuid())
+
+    def request(self) -> StackRequest:
+        """What these options say about the stack."""
+        from composer.composefile.read import StackRequest
+
+        if self.progress not in _PROGRESS:
+            raise UsageError(f"--progress {self.progress!r}", hint=f"one of: {', '.join(_PROGRESS)}")
+        return StackRequest(
+            files=self.files,
+            env_files=self.env_files,
+            project_name=self.project_name,
+            project_directory=self.project_directory,
+            profiles=self.profiles,
+            environ=os.environ,
+            cwd=os.getcwd(),
+        )
+
+    def project(self) -> str:
+        """The project's name alone."""
+        from composer.composefile.read import find_project_name
+
+        return find_project_name(self.request())
+
+    @property
+    def is_name_only(self) -> bool:
+        """Only `-p` was given: commands on what exists then need no file (as docker compose)."""
+        return bool(self.project_name) and not self.files
+
+
+def one_of(option: str, value: str, known: tuple[str, ...]) -> str:
+    """`value` if it is known. Raises `UsageError`."""
+    if value not in known:
+        raise UsageError(f"{option} {value!r}", hint=f"one of: {', '.join(known)}")
+    return value
