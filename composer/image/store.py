@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from composer.digest import sha256_hex
 from composer.errors import ImageError, ImageNotFound, ImageRefused, LockTimeout, TransferFailed, UsageError
@@ -335,7 +334,7 @@ def _remove_tree(path: str) -> None:
 
 
 def _file_name(reference: str) -> str:
-    name = quote(reference, safe=":@.")
+    name = reference.replace("%", "%25").replace("/", "%2F")  # not urllib's quote: two milliseconds
     return name if len(name) <= 200 else sha256_hex(reference.encode())
 
 
