@@ -97,6 +97,8 @@ install_packages() {
     rm -f "$APT_LOG"
 }
 
+pip_install() { "$VENV/bin/python" -m pip install --quiet "$@" </dev/null >"$PIP_LOG" 2>&1; }
+
 set_up_venv() {
     local kind="$1" want have_stamp
     want="$("$PYTHON" -V) $ROOT $(sha256sum <"$ROOT/pyproject.toml" | cut -d' ' -f1)"
@@ -110,20 +112,24 @@ set_up_venv() {
             "$PYTHON" -m venv "$VENV"
         fi
         say "installing jocker into .venv"
-        local extra=""
+        local extra="" PIP_LOG
+        PIP_LOG="$(mktemp)"
         [ "$kind" = dev ] && extra="[dev]"
-        twice "$VENV/bin/python" -m pip install --quiet --editable "$ROOT$extra"
+        twice pip_install --editable "$ROOT$extra" \
+            || { tail -n 20 "$PIP_LOG" >&2; lacks "pip could not install what $ROOT/pyproject.toml requires"; }
+        rm -f "$PIP_LOG"
         printf '%s' "$want $kind" >"$STAMP"
     fi
     "$VENV/bin/python" -m compileall -q "$ROOT/composer"
 }
 
 set_up() {
-    local kind="$1" missing
+    local kind="$1" missing system
     [ "$(id -u)" = 0 ] || lacks "must run as root: it installs packages and starts containers (try: sudo $0)"
     mapfile -t missing < <(missing_packages "$kind")
     if [ "${#missing[@]}" -gt 0 ]; then
-        supported_system || lacks "$(os_release PRETTY_NAME) is not Debian 12 or 13, nor Ubuntu 24.04:" \
+        system="$(os_release PRETTY_NAME)"
+        supported_system || lacks "${system:-this system} is not Debian 12 or 13, nor Ubuntu 24.04:" \
             "install what is missing here by hand: ${missing[*]%%|*}"
         install_packages "${missing[@]}"
     fi
