@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from composer.errors import Interrupted, JockerError
@@ -15,8 +17,6 @@ from composer.frozen import frozen
 from composer.plan.plan import Node, Plan
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from composer.execute.perform import Host
 
 OnEvent = Callable[[Event], None]
@@ -65,54 +65,106 @@ def execute(
     """
     if not plan.nodes:
         return Outcome()
-    from concurrent.futures import ThreadPoolExecutor
-    from queue import Empty, SimpleQueue
-
     tell = _one_at_a_time(on_event)
     waiting = {node.number: node for node in plan.nodes}
     finished: set[int] = set()
     lost: dict[int, int] = {}
     progress = _Progress()
-    running: dict[Future[JockerError | None], Node] = {}
-    # Not `futures.wait`: Ctrl-C in the midst of it leaves a lock that the worker waits for. What is taken from this
-    # queue only wakes; who has ended is asked anew, so nothing is lost wherever Ctrl-C strikes.
-    woken: SimpleQueue[object] = SimpleQueue()
+    crew = _Crew(min(workers or default_workers(), len(plan.nodes)), lambda node: _perform(node, host, tell, pause))
     interrupted = is_left = False
-    pool = ThreadPoolExecutor(workers or default_workers(), thread_name_prefix="step")
     try:
         while True:
             try:
-                if not interrupted:
+                if interrupted:
+                    waiting.update({node.number: node for node in crew.take_back()})
+                else:
                     _skip(waiting, lost, progress, tell)
                     for node in [node for node in waiting.values() if finished.issuperset(node.after)]:
-                        future = pool.submit(_perform, node, host, tell, pause)
-                        running[future] = node
-                        del waiting[node.number]
-                        future.add_done_callback(woken.put)
-                if not running:
+                        crew.hand(node)
+                        waiting.pop(node.number, None)
+                if not crew.busy:
                     break
-                with suppress(Empty):
-                    woken.get(timeout=_LOOK_EVERY)
-                for future in [one for one in running if one.done()]:
-                    _note_end(running[future], future.result(), finished, lost, progress)
-                    del running[future]
+                for node, error in crew.ended():
+                    _note_end(node, error, finished, lost, progress)
             except KeyboardInterrupt:
                 if interrupted:
                     is_left = True
                     raise
                 interrupted = True
                 host.interrupt()
-                on_interrupt(len(running))
+                on_interrupt(len(crew.busy))
     finally:
         # After a mistake of ours (any other exception) the steps that run may end, too.
-        pool.shutdown(wait=not is_left, cancel_futures=True)
-    progress.skipped.extend(waiting.values())
+        crew.take_back()
+        crew.dismiss(wait=not is_left)
+    known = finished | lost.keys()  # Ctrl-C may have struck between handing a step out and noting it
+    progress.skipped.extend(node for node in waiting.values() if node.number not in known)
     return Outcome(
         done=tuple(progress.done),
         failed=tuple(progress.failed),
         skipped=tuple(progress.skipped),
         interrupted=interrupted,
     )
+
+
+class _Crew:
+    """Threads that perform nodes. Ctrl-C may strike anywhere in the methods, which run in the main thread: nothing is
+    lost by it, because what is taken from `_woken` only wakes and who has ended stands in `_results`.
+
+    Not `concurrent.futures`: that loads `logging`, 6 ms, and its `wait` leaves a lock behind when Ctrl-C strikes.
+    """
+
+    def __init__(self, size: int, perform: Callable[[Node], JockerError | None]) -> None:
+        self._perform = perform
+        self._tasks: SimpleQueue[Node | None] = SimpleQueue()
+        self._woken: SimpleQueue[None] = SimpleQueue()
+        self._results: dict[int, JockerError | BaseException | None] = {}
+        self.busy: dict[int, Node] = {}
+        """What was handed out and has not been seen to end."""
+        self._threads = [Thread(target=self._work, name=f"step-{number}", daemon=True) for number in range(size)]
+        for thread in self._threads:
+            thread.start()
+
+    def _work(self) -> None:
+        while (node := self._tasks.get()) is not None:
+            try:
+                self._results[node.number] = self._perform(node)
+            except BaseException as mistake:  # noqa: BLE001  raised again in the main thread
+                self._results[node.number] = mistake
+            self._woken.put(None)
+
+    def hand(self, node: Node) -> None:
+        if node.number not in self.busy:
+            self.busy[node.number] = node
+            self._tasks.put(node)
+
+    def take_back(self) -> list[Node]:
+        """What was handed out and not begun."""
+        taken = []
+        with suppress(Empty):
+            while True:
+                node = self._tasks.get_nowait()
+                if node is not None:
+                    taken.append(node)
+                    self.busy.pop(node.number, None)
+        return taken
+
+    def ended(self) -> Iterator[tuple[Node, JockerError | None]]:
+        """Waits until something has ended, or a while. Raises what a node raised that is no failure of a step."""
+        with suppress(Empty):
+            self._woken.get(timeout=_LOOK_EVERY)
+        for number in [number for number in self.busy if number in self._results]:
+            result = self._results[number]
+            if isinstance(result, BaseException) and not isinstance(result, JockerError):
+                raise result
+            yield self.busy[number], result
+            del self.busy[number]
+
+    def dismiss(self, *, wait: bool) -> None:
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads if wait else ():
+            thread.join()
 
 
 def _note_end(

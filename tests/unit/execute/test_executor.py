@@ -233,7 +233,7 @@ def test_a_mistake_of_ours_is_not_taken_for_a_failure_and_leaves_no_step_half_do
 
     def last() -> None:
         other_runs.set()
-        until_main_rests_in("shutdown")
+        until_main_rests_in("dismiss")
 
     host = Recorder(fails={"start a": [RuntimeError("a bug")]}, during={"start a": first, "start b": last})
     with pytest.raises(RuntimeError, match="a bug"):
@@ -344,7 +344,7 @@ def interrupt() -> None:
     """Ctrl-C, once the main thread waits for a step to end."""
     main = threading.main_thread().ident
     assert main is not None
-    until_main_rests_in("execute", on_top=True)
+    until_main_rests_in("ended", on_top=True)
     signal.pthread_kill(main, signal.SIGINT)
 
 
