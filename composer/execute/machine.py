@@ -9,23 +9,23 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from composer.actual.parse import desired_of, record_of
-from composer.bundle.context import MachineFacts, ProcessUser
 from composer.desired.state import BindMount, DesiredContainer
 from composer.errors import ContainerError, DiedAtOnce, Interrupted
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
-from composer.host import cgroup, overlay, process, records, rootfs, volumes
-from composer.host.conmon import Shim
+from composer.host import cgroup, overlay, process, records, volumes
 from composer.host.files import read_text, write_atomic
 from composer.host.lifecycle import Lifecycle, StopOutcome
-from composer.host.machine_facts import machine_facts
 from composer.host.runtime import Runtime
 from composer.image.store import Store
 from composer.model.service import AnonymousVolume, Retry
 from composer.paths import Paths
+
+if TYPE_CHECKING:
+    from composer.bundle.context import MachineFacts, ProcessUser
 
 _FILES = ("hosts", "hostname", "resolv.conf")
 _BY_SIGNAL = 128
@@ -36,6 +36,8 @@ LIVES_FOR = 1.0
 
 
 def _user(container: DesiredContainer, root: str) -> ProcessUser:
+    from composer.host import rootfs
+
     try:
         return rootfs.look_up_user(root, container.spec.user, container.spec.group_add)
     except ContainerError as error:
@@ -59,6 +61,8 @@ class Machine:
 
     @cached_property
     def facts(self) -> MachineFacts:
+        from composer.host.machine_facts import machine_facts
+
         return machine_facts()
 
     def pull_image(self, reference: str, on_progress: OnProgress) -> None:
@@ -93,6 +97,9 @@ class Machine:
             raise
 
     def _make(self, container: DesiredContainer, record: dict[str, Any], *, stdin_once: bool = False) -> None:
+        from composer.host import rootfs
+        from composer.host.conmon import Shim
+
         container_id = record["id"]
         root = self.lifecycle.mount_rootfs(container_id, self._layers(container))
         rootfs.check_rootfs(root)
@@ -141,6 +148,8 @@ class Machine:
         for mount in container.spec.mounts:
             if isinstance(mount, AnonymousVolume) and mount.target not in named:
                 named[mount.target] = volumes.next_name(self._paths, container_id, mount.target)
+        from composer.host import rootfs
+
         with overlay.looked_at(self._paths, self._layers(container)) as root:
             rootfs.check_rootfs(root)
             user = _user(container, root)
@@ -171,6 +180,8 @@ class Machine:
                 self._paths, name, project=container.project, container_id=record["id"], target=mount.target
             )
             if not mount.nocopy:
+                from composer.host import rootfs
+
                 rootfs.copy_up(root, mount.target, volumes.path(self._paths, name))
 
     def _write_files(self, container: DesiredContainer, container_id: str) -> None:

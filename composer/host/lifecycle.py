@@ -9,15 +9,18 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from composer.errors import CommandFailed, ContainerError
-from composer.host import cgroup, conmon, logs, overlay, process, records, volumes
-from composer.host.conmon import Shim
+from composer.host import cgroup, overlay, process, records, volumes
 from composer.host.files import make_private, read_text, write_atomic
 from composer.host.runtime import Runtime
 from composer.host.state import FirstProcess, conmon_process, exit_status, first_process
 from composer.host.trees import remove_tree
 from composer.paths import Paths
+
+if TYPE_CHECKING:
+    from composer.host.conmon import Shim
 
 _SEEN_GONE = 2
 _STARTS_WITHIN = 10
@@ -55,6 +58,8 @@ class Lifecycle:
 
         Raises `ContainerError`; then nothing but the mount is left.
         """
+        from composer.host import conmon, logs
+
         paths, container_id = self._paths, shim.container_id
         for directory in (paths.conmon(container_id), paths.exit_dir(container_id), paths.runc):
             make_private(directory)

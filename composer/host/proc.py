@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping
 
 from composer.errors import CommandFailed, ToolMissing
@@ -57,6 +56,8 @@ def run(command: Command) -> Done:
     (transient then). The child's output goes through pipes: do not use this for anything that leaves a
     process behind with our stdout (`runc run -d` hangs for ever).
     """
+    import subprocess
+
     try:
         done = subprocess.run(
             command.argv,

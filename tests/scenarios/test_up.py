@@ -36,6 +36,8 @@ def test_plan_writes_nothing(stack: Stack) -> None:
     for prepare in ((), ("create",), ("up", "-d"), ("kill", "db")):
         if prepare:
             stack(*prepare)
+        if prepare[:1] == ("kill",):
+            stack.wait_for(lambda: stack.states()["web-db-1"] == "exited", "db has ended")
         before = stack.snapshot()
         stack("plan", "--diff", env={"MODE": "other"})
         stack("plan", "--format", "json", "--force-recreate", "--remove-orphans")
