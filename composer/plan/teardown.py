@@ -128,12 +128,15 @@ def plan_stop(actual: ActualStack, *, services: tuple[str, ...], known: Known, t
 
 
 def plan_start(actual: ActualStack, *, services: tuple[str, ...], known: Known) -> Plan:
-    """Starts what exists and does not run, dependencies first. Raises `ContainerError` for a service without any."""
+    """Starts what exists and does not run, and what it depends on first. Services without containers are left out:
+    they may be scaled to 0. Raises `ContainerError` if one is named, or if all are without.
+    """
     graph = graph_of(actual, known or ())
-    chosen = _chosen(graph, services, known)
+    chosen = selected(graph, services, with_dependencies=True) if services else _chosen(graph, (), known)
     empty = [name for name in graph if name in chosen and not any(one.service == name for one in _replicas(actual))]
-    if empty:
-        raise ContainerError(f'service "{empty[0]}" has no container to start', hint="jocker up -d makes it")
+    missing = [name for name in empty if name in services or len(empty) == len(chosen)]
+    if missing:
+        raise ContainerError(f'service "{missing[0]}" has no container to start', hint="jocker up -d makes it")
     draft = Draft()
     _start_all(draft, graph, [one for one in _replicas(actual) if one.service in chosen], "start", {})
     return draft.finish()
