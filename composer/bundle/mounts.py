@@ -16,6 +16,7 @@ _RECURSIVE_READ_ONLY_KERNEL = (5, 12)  # mount_setattr(2)
 
 # The default mounts that docker leaves writable in a container with a read-only root.
 _ALWAYS_WRITABLE = frozenset({"/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"})
+_PRIVILEGED_WRITABLE = frozenset({"/sys", "/sys/fs/cgroup"})
 
 _TMPFS_DEFAULTS = ("noexec", "nosuid", "nodev")
 _TMPFS_OPPOSITES = {
@@ -91,6 +92,7 @@ def tmpfs_options(given: Iterable[str], where: str) -> list[str]:
 
 def _default_mounts(spec: ContainerSpec, own: Mapping[str, Mount]) -> list[Mount]:
     read_only_system = [] if spec.privileged else ["ro"]
+    writable = _ALWAYS_WRITABLE | _PRIVILEGED_WRITABLE if spec.privileged else _ALWAYS_WRITABLE
     shm_size = f"size={spec.shm_size or defaults.SHM_SIZE}"
     table: list[Mount] = [
         _mount("/proc", "proc", "proc", ["nosuid", "noexec", "nodev"]),
@@ -105,7 +107,7 @@ def _default_mounts(spec: ContainerSpec, own: Mapping[str, Mount]) -> list[Mount
     ]
     if spec.read_only:
         for mount in table:
-            if mount["destination"] not in _ALWAYS_WRITABLE and "ro" not in mount["options"]:
+            if mount["destination"] not in writable and "ro" not in mount["options"]:
                 mount["options"].append("ro")
     # A service that mounts its own /dev wants all of it: docker then leaves out what we would mount below it.
     return [

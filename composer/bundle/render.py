@@ -79,9 +79,12 @@ def render_config(
     return text
 
 
-def render_hosts(container: DesiredContainer, *, addresses: tuple[tuple[str, tuple[str, ...]], ...] = ()) -> str:
+def render_hosts(
+    container: DesiredContainer, *, machine: str = "", addresses: tuple[tuple[str, tuple[str, ...]], ...] = ()
+) -> str:
     """The text of a container's /etc/hosts. `addresses`: (address, names) of its own, one line each.
 
+    On the machine's network it begins with the `machine`'s own names: what they lead to is there, too.
     `host-gateway` of `extra_hosts` is the machine: 127.0.0.1 where the network is the machine's; without a
     network there is none, which is a `ContainerError`.
     """
@@ -97,7 +100,8 @@ def render_hosts(container: DesiredContainer, *, addresses: tuple[tuple[str, tup
             extra.append(("127.0.0.1", name))
         else:
             extra.append((address, name))
-    return _environment().get_template("hosts.j2").render(extra=extra, addresses=addresses)
+    own = machine.rstrip() if spec.network_mode == "host" else ""
+    return _environment().get_template("hosts.j2").render(machine=own, extra=extra, addresses=addresses)
 
 
 def render_resolv_conf(

@@ -189,7 +189,7 @@ class Machine:
         from composer.bundle.render import container_resolv_conf, render_hostname, render_hosts
 
         texts = {
-            "hosts": render_hosts(container),
+            "hosts": render_hosts(container, machine=read_text("/etc/hosts") or ""),
             "hostname": render_hostname(container, container_id=container_id, facts=self.facts),
             "resolv.conf": container_resolv_conf(container, read_text("/etc/resolv.conf") or ""),
         }

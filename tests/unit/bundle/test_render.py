@@ -83,6 +83,15 @@ def test_the_machine_is_found_by_host_gateway_where_its_network_is_shared() -> N
     assert text.endswith("127.0.0.1\tup\n")
 
 
+def test_on_the_machines_network_its_own_names_are_known() -> None:
+    machine = "127.0.0.1 localhost\n10.9.8.7 vm\n\n"
+    extra = [["db", "10.0.0.9"]]
+    shared = render_hosts(bundles.container(network_mode="host", extra_hosts=extra), machine=machine)
+    assert shared == "127.0.0.1 localhost\n10.9.8.7 vm\n10.0.0.9\tdb\n"
+    assert "vm" not in render_hosts(bundles.container(extra_hosts=extra), machine=machine)
+    assert render_hosts(bundles.container(network_mode="host")).startswith("127.0.0.1\tlocalhost\n")
+
+
 def test_host_gateway_without_a_network_is_refused() -> None:
     with pytest.raises(ContainerError, match=r"extra_hosts\.up: host-gateway needs a network"):
         render_hosts(bundles.container(extra_hosts=[["up", "host-gateway"]]))
