@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import Annotated, Any
 
@@ -11,7 +12,11 @@ import typer
 from composer.cli import road
 from composer.cli.globals import Globals, one_of
 from composer.cli.options import Services
+from composer.errors import UsageError
 from composer.model.service import Project
+
+_ODD = re.compile(r"y|n|yes|no|on|off|=|[-+]?\.?[0-9].*", re.IGNORECASE)
+"""Text that some reader of YAML takes for something else: 1.1 has more words and kinds of numbers than 1.2."""
 
 
 def config(
@@ -65,21 +70,40 @@ def _lines(items: Any) -> str:
 def _hashes(options: Globals, project: Project, wanted: str) -> str:
     stack = road.desired(options.paths, project)
     names = stack.services if wanted == "*" else wanted.split(",")
-    return _lines(f"{name} {stack.services[name].config_hash}" for name in sorted(names) if name in stack.services)
+    for name in names:
+        if name not in stack.services:
+            raise UsageError(f"no such service: {name}", hint=f"there are: {', '.join(stack.services)}")
+    return _lines(f"{name} {stack.services[name].config_hash}" for name in sorted(names))
 
 
 def _whole(project: Project, output: str, services: list[str] | None) -> str:
     tree = dict(project.canonical)
     if services:
-        tree["services"] = {name: one for name, one in tree["services"].items() if name in services}
+        from composer.plan.order import selected
+
+        # With what they depend on: what is printed is a stack file again.
+        shown = selected(
+            {name: one.depends_on for name, one in project.services.items()}, services, with_dependencies=True
+        )
+        tree["services"] = {name: one for name, one in tree["services"].items() if name in shown}
     tree = _with_doubled_dollars(tree)
     if output == "json":
         return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
     from io import StringIO
 
     from ruamel.yaml import YAML
+    from ruamel.yaml.representer import SafeRepresenter
 
+    class Careful(SafeRepresenter):
+        """Quotes more than YAML 1.2 asks for: docker compose, podman-compose and others read the same text."""
+
+    def text(representer: SafeRepresenter, value: str) -> Any:
+        style = "'" if _ODD.fullmatch(value) else None
+        return representer.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Careful.add_representer(str, text)
     writer = YAML(typ="safe", pure=True)
+    writer.Representer = Careful
     writer.default_flow_style = False
     writer.allow_unicode = True
     writer.width = 4096

@@ -46,7 +46,7 @@ class Globals:
             project_name=self.project_name,
             project_directory=self.project_directory,
             profiles=self.profiles,
-            environ=os.environ,
+            environ={**os.environ, "PWD": working_directory()},
             cwd=os.getcwd(),
         )
 
@@ -60,6 +60,15 @@ class Globals:
     def is_name_only(self) -> bool:
         """Only `-p` was given: commands on what exists then need no file (as docker compose)."""
         return bool(self.project_name) and not self.files
+
+
+def working_directory() -> str:
+    """Where we are, by the name the shell has for it. Not every caller is a shell: cron and units set no PWD."""
+    here, named = os.getcwd(), os.environ.get("PWD", "")
+    try:
+        return named if os.path.isabs(named) and os.path.samefile(named, here) else here
+    except OSError:
+        return here
 
 
 def one_of(option: str, value: str, known: tuple[str, ...]) -> str:

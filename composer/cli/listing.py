@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -115,9 +114,9 @@ def as_json(one: ActualContainer, *, no_trunc: bool = False) -> dict[str, Any]:
 
 
 def command(one: ActualContainer, *, no_trunc: bool) -> str:
-    """The command line, cut as docker cuts it."""
-    words = [*one.spec.get("entrypoint", ()), *one.spec.get("command", ())]
-    text = " ".join(words) if all(word == shlex.quote(word) for word in words) else shlex.join(words)
+    """The command line, quoted and cut as docker does it: to look at, not to run."""
+    program, *arguments = [*one.spec.get("entrypoint", ()), *one.spec.get("command", ())] or [""]
+    text = " ".join([program, *(f"'{word}'" if " " in word else word for word in arguments)])
     return text if no_trunc or len(text) <= _LONGEST_COMMAND else f"{text[: _LONGEST_COMMAND - 1]}…"
 
 

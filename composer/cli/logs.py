@@ -18,7 +18,7 @@ from composer.cli.globals import Globals
 from composer.cli.options import Index, Services
 from composer.cli.text import wants_colour
 from composer.desired.names import short_name
-from composer.errors import UsageError
+from composer.errors import ContainerError, UsageError
 from composer.host import logs as files
 from composer.host.logs import LogLine
 
@@ -85,7 +85,10 @@ def _chosen(options: Globals, project: str, services: tuple[str, ...], index: in
         for service in unknown:
             if service not in known:
                 raise UsageError(f"no such service: {service}")
-    return [one for one in found if (not services or one.service in services) and (one.number == index or not index)]
+    chosen = [one for one in found if (not services or one.service in services) and (one.number == index or not index)]
+    if index and not chosen:
+        raise ContainerError(f'service "{services[0]}" has no replica {index}')
+    return chosen
 
 
 def _prefix(name: str, width: int, colour: str) -> str:
@@ -126,6 +129,13 @@ def _moment(text: str | None) -> float | None:
         ) from None
 
 
+def stamp(line: LogLine) -> str:
+    """When the line came, in universal time to the nanosecond, as docker writes it."""
+    if line.stamp.endswith("+00:00"):
+        return f"{line.stamp[:29]}Z"
+    return f"{datetime.fromtimestamp(int(line.time), UTC):%Y-%m-%dT%H:%M:%S}{line.stamp[19:29]}Z"
+
+
 class _Printer:
     """Writes lines with their names; pieces of a long line follow one another."""
 
@@ -143,7 +153,7 @@ class _Printer:
                 out.write(b"\n")
             out.write(self._prefixes[container_id].encode())
             if self._timestamps:
-                out.write(f"{line.stamp} ".encode())
+                out.write(f"{stamp(line)} ".encode())
         out.write(line.text + (b"\n" if line.is_whole else b""))
         self._open = None if line.is_whole else source
 

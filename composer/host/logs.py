@@ -146,7 +146,8 @@ def _last(parts: list[_Part], count: int, most: int | None = None) -> list[LogLi
     found: list[LogLine] = []
     lines = size = 0
     for line in filter(None, map(parse, _backwards(parts))):
-        if line.is_whole or not found:
+        # A piece whose line never ended, and one that another stream cut in two, are shown as lines of their own.
+        if not found or line.is_whole or line.stream != found[-1].stream:
             lines += 1
         if lines > count or (most is not None and size >= most):
             break

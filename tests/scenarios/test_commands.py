@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from scenarios.conftest import SLEEP, Stack
 
 pytestmark = pytest.mark.real
@@ -53,8 +55,9 @@ def test_logs_in_all_their_forms(web: Stack) -> None:
     assert web("logs", "--since", "1h", "--no-log-prefix").stdout == "out\nerr\n"
     assert web("logs", "--until", "1h").stdout == ""
     stamped = web("logs", "-t", "--no-log-prefix", "--tail", "1").stdout
-    assert stamped[:2] == "20"
-    assert stamped.endswith(" err\n")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z err\n", stamped)
+    assert web("logs", "--index", "1", "--no-log-prefix", "web").stdout == "out\nerr\n"
+    assert "has no replica 2" in web("logs", "--index", "2", "web", code=1).stderr
     web("logs", "nobody", code=2)
     web("logs", "--since", "yesterday-ish", code=2)
     web("stop")
@@ -198,7 +201,42 @@ def test_config_checks_and_prints(web: Stack) -> None:
     assert (
         hashes["web"] == json.loads(web("ps", "--format", "json", "web").stdout)["Labels"].split("config-hash=")[1][:64]
     )
+    web("config", "--hash", "web,nobody", code=2)
     web("down")
+
+
+def test_what_config_prints_is_a_stack_file_again(stack: Stack) -> None:
+    values = ["on", "Y", "22:22", "0X1F", "0b1", "1_000", "=", "", "~", "null", "012", "a b", "x: y", "é"]
+    words = "".join(f"      V{number}: {json.dumps(value)}\n" for number, value in enumerate(values))
+    stack.write(
+        f"services:\n  off:\n{SLEEP}    depends_on: [db]\n    environment:\n{words}"
+        f"      HERE: ${{PWD}}\n  db:\n{SLEEP}  other:\n{SLEEP}"
+    )
+    printed = stack("config", "off").stdout
+    for version in ("1.1", "1.2"):
+        reader = YAML(typ="safe", pure=True)
+        reader.version = version
+        read = reader.load(printed)["services"]
+        assert set(read) == {"off", "db"}
+        assert [read["off"]["environment"][f"V{number}"] for number in range(len(values))] == values
+        assert read["off"]["environment"]["HERE"] == str(stack.directory)
+    stack.write(printed, "again.yml")
+    assert stack("-f", "again.yml", "config").stdout == printed
+
+
+def test_ps_quotes_a_command_as_docker_does(stack: Stack) -> None:
+    stack.write("services:\n  web:\n    image: demo\n    network_mode: none\n    command: [sleep, a b, its]\n")
+    stack("create")
+    assert stack.ps()["web-web-1"]["Command"] == "\"sleep 'a b' its\""
+    stack("down")
+
+
+def test_start_starts_what_a_service_depends_on(stack: Stack) -> None:
+    stack.write(f"services:\n  web:\n{SLEEP}    depends_on: [db]\n  db:\n{SLEEP}  other:\n{SLEEP}")
+    stack("create")
+    stack("start", "web")
+    assert stack.states() == {"web-web-1": "running", "web-db-1": "running", "web-other-1": "created"}
+    stack("down", "-t", "0")
 
 
 def test_all_complaints_about_a_file_come_at_once(stack: Stack) -> None:

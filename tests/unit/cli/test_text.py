@@ -6,7 +6,9 @@ import io
 
 import pytest
 
+from composer.cli.logs import stamp
 from composer.cli.text import ago, escape, is_terminal, one_line, size, table, wants_colour
+from composer.host.logs import parse
 
 ESCAPED = [
     ("plain", "plain"),
@@ -151,3 +153,17 @@ def test_colour_is_for_terminals_unless_told_otherwise(monkeypatch: pytest.Monke
     monkeypatch.setenv("NO_COLOR", "1")
     assert not wants_colour(stream=Terminal())
     assert wants_colour(ansi="always", stream=Terminal())
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"2026-11-23T14:20:00.000000001+00:00 stdout F x", "2026-11-23T14:20:00.000000001Z"),
+        (b"2026-11-24T00:20:59.999999999+01:30 stdout F x", "2026-11-23T22:50:59.999999999Z"),
+        (b"2026-12-31T23:59:59.500000000-00:30 stdout F x", "2027-01-01T00:29:59.500000000Z"),
+    ],
+)
+def test_lines_are_stamped_in_universal_time(raw: bytes, expected: str) -> None:
+    line = parse(raw)
+    assert line is not None
+    assert stamp(line) == expected

@@ -119,6 +119,12 @@ def test_a_line_that_has_not_ended_yet_is_a_line(log: Path) -> None:
     assert texts(read_log(str(log), tail=2)) == [b"two", b"a", b"b"]
 
 
+def test_a_line_that_never_ended_is_one_before_another_stream(log: Path) -> None:
+    log.write_bytes(line(1, "out") + line(2, "no end", "P") + line(2, "err", stream="stderr"))
+    assert texts(read_log(str(log), tail=1)) == [b"err"]
+    assert texts(read_log(str(log), tail=2)) == [b"no end", b"err"]
+
+
 def test_pieces_make_up_the_very_bytes(log: Path) -> None:
     whole = "€".encode() * 10000 + bytes(range(256)).replace(b"\n", b"")
     pieces = [whole[start : start + 8191] for start in range(0, len(whole), 8191)]
