@@ -19,7 +19,9 @@ COMMAND = ["sh", "-c", f"trap 'exit 0' TERM; sleep {MARK} & wait"]
 
 
 def stack(services: int) -> str:
-    """A stack file of so many equal services without a network."""
+    """A stack file of so many equal services without a network. It has limits, low ones: where nobody says, podman
+    asks for more than it may set without CAP_SYS_RESOURCE.
+    """
     lines = ["services:"]
     for number in range(services):
         lines += [
@@ -27,6 +29,7 @@ def stack(services: int) -> str:
             f"    image: {IMAGE}",
             f"    command: {json.dumps(COMMAND)}",
             "    network_mode: none",
+            "    ulimits: {nofile: 1024, nproc: 4096}",
         ]
     return "\n".join(lines) + "\n"
 

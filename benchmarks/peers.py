@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import select
 import shutil
 import signal
@@ -202,7 +201,7 @@ class PodmanCompose(_Command):
         (self.home / "containers.conf").write_text(
             '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
             f'tmp_dir = "{self.home}/tmp"\nstatic_dir = "{self.home}/static"\nvolume_path = "{self.home}/volumes"\n'
-            f'[containers]\nlog_driver = "k8s-file"\ndefault_ulimits = [{_ulimits()}]\n'
+            '[containers]\nlog_driver = "k8s-file"\n'
             '[network]\nnetwork_backend = "cni"\n'
             f'network_config_dir = "{self.home}/networks"\n'
         )
@@ -212,13 +211,6 @@ class PodmanCompose(_Command):
 
     def stop(self) -> None:
         self._run(*self.loader, "system", "prune", "--all", "--force", "--volumes")
-
-
-def _ulimits() -> str:
-    """Our own limits: podman's defaults are above what root may set where CAP_SYS_RESOURCE is lacking."""
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    tasks = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-    return f'"nofile={files}:{files}", "nproc={tasks}:{tasks}"'
 
 
 class Floor:
