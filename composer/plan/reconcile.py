@@ -157,23 +157,32 @@ class _Writer:
         return (self._pulls[reference],)
 
     def _before_start(self, service: DesiredService, verdict: Verdict) -> tuple[int, ...]:
-        """The steps after which containers of the service may start. Waits are written only if one will start."""
+        """The steps after which containers of the service may start. Waits are written only if one will start, or if
+        what they wait for will be run again.
+        """
         if self._policy.no_deps or self._policy.no_start:
             return ()
-        will_start = (
-            bool(verdict.made or verdict.replaced)
-            or any(not one.status.is_alive for one in verdict.kept)
-            or any(one.id in self._stopped_for for one in verdict.kept)
-        )
+        will_start = self._will_start(verdict)
         after: list[int] = []
         for name, dependency in service.depends_on.items():
             starts = self._starts.get(name, [])
             after += starts
-            if will_start and dependency.condition == "service_completed_successfully":
+            if dependency.condition != "service_completed_successfully":
+                continue
+            # What runs needs no wait; but that it is run again and fails must not pass for a success.
+            runs_again = bool(verdict.kept) and name in self._verdicts and self._will_start(self._verdicts[name])
+            if will_start or runs_again:
                 for container_id, container_name in self._containers.get(name, ()):
-                    wait = wait_step(service.name, container_id, container_name, dependency)
+                    wait = wait_step(service.name, container_id, container_name, dependency, is_first=will_start)
                     after.append(self._draft.add(wait, after=tuple(starts)))
         return tuple(after)
+
+    def _will_start(self, verdict: Verdict) -> bool:
+        return (
+            bool(verdict.made or verdict.replaced)
+            or any(not one.status.is_alive for one in verdict.kept)
+            or any(one.id in self._stopped_for for one in verdict.kept)
+        )
 
     def _remove(self, removal: Removal) -> None:
         one = removal.container
@@ -278,9 +287,11 @@ class _Writer:
         return self._draft.finish(unchanged=tuple(self._unchanged), warnings=tuple(self._warnings))
 
 
-def wait_step(service: str, container_id: str, name: str, dependency: Dependency) -> WaitCompleted:
-    """How `service` waits for a container of what it depends on."""
-    because = f"{service} starts only after it has completed"
+def wait_step(
+    service: str, container_id: str, name: str, dependency: Dependency, *, is_first: bool = True
+) -> WaitCompleted:
+    """How `service` waits for a container of what it depends on; `is_first` if it is to start itself."""
+    because = f"{service} starts only after it has completed" if is_first else f"{service} depends on its success"
     return WaitCompleted(subject=name, because=because, container_id=container_id, required=dependency.required)
 
 

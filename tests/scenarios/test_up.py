@@ -235,3 +235,16 @@ def test_a_missing_image_that_must_not_be_pulled(stack: Stack) -> None:
 def test_down_without_anything_warns(stack: Stack) -> None:
     stack.write(TWO)
     assert "nothing to remove" in stack("down").stderr
+
+
+def test_a_job_that_fails_when_run_again_fails_up(stack: Stack) -> None:
+    stack.write(
+        "services:\n  job:\n    image: demo\n    network_mode: none\n    volumes: ['.:/x']\n"
+        "    command: [sh, -c, 'test ! -e /x/fail']\n"
+        f"  web:\n{SLEEP}    depends_on: {{job: {{condition: service_completed_successfully}}}}\n"
+    )
+    stack("up", "-d")
+    (stack.directory / "fail").touch()
+    assert 'service "job" did not complete successfully' in stack("up", "-d", code=1).stderr
+    assert stack.states()["web-web-1"] == "running"
+    stack("down", "-t", "0")
