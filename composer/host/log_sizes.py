@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from composer.paths import Paths
 
-ROTATE_AT = 10 * 1024 * 1024
-"""Bytes of one part of a container's log."""
+ROTATE_AT = 32 * 1024 * 1024
+"""Bytes of one part of a log. Four parts of this size hold a line of 64 MiB wherever it begins."""
 
 
 def trim(paths: Paths, container_ids: Iterable[str]) -> None:
