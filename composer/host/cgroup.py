@@ -142,6 +142,19 @@ def _with_children(path: str) -> Iterator[str]:
                 yield directory.removeprefix(hierarchy.path)
 
 
+def remove_at_once(path: str) -> bool:
+    """As `remove` for a cgroup that should be empty, without children: no second try. A tenth of the work."""
+    gone = True
+    for hierarchy in hierarchies():
+        try:
+            os.rmdir(hierarchy.path + path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            gone = False
+    return gone
+
+
 def remove(path: str) -> bool:
     """Removes the cgroup with its children, in every hierarchy. True if nothing of it is left.
 

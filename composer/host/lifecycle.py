@@ -180,9 +180,10 @@ class Lifecycle:
         if os.path.isdir(self._runtime.state_dir(container_id)) and (first is None or self._has_hooks(container_id)):
             with suppress(CommandFailed):  # a state torn by a crash is beyond the runtime: we finish below
                 self._run_delete(container_id)
-        cgroup.kill(cgroup_path)
-        if not cgroup.remove(cgroup_path):
-            raise ContainerError(f"the cgroup {cgroup_path} cannot be removed", transient=True)
+        if not cgroup.remove_at_once(cgroup_path):
+            cgroup.kill(cgroup_path)
+            if not cgroup.remove(cgroup_path):
+                raise ContainerError(f"the cgroup {cgroup_path} cannot be removed", transient=True)
         remove_tree(self._runtime.state_dir(container_id))
 
     def _has_hooks(self, container_id: str) -> bool:
@@ -199,7 +200,8 @@ class Lifecycle:
         paths = self._paths
         record = records.read(paths, container_id)
         if record is not None and record.get("phase") != "removing":
-            records.write(paths, {**record, "phase": "removing"})
+            # Not forced to the disk: when the power fails, what it says is true anyway.
+            records.write(paths, {**record, "phase": "removing"}, sync=False)
         self.delete_runtime(container_id, project)
         self.unmount_rootfs(container_id)
         remove_tree(paths.bundle(container_id))

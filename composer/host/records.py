@@ -20,11 +20,11 @@ _IN_HAND = ".in-hand-"
 """Starts the name of a directory on its way in or out: then come the pid at it and the start time of that."""
 
 
-def write(paths: Paths, record: Mapping[str, Any]) -> None:
-    """Writes a record atomically, on disk when this returns. The container's directory comes with its first record."""
+def write(paths: Paths, record: Mapping[str, Any], *, sync: bool = True) -> None:
+    """Writes a record atomically, with `sync` on disk when this returns. The first one makes the directory."""
     directory = paths.container(record["id"])
     if os.path.isdir(directory):
-        write_json(paths.record(record["id"]), dict(record))
+        write_json(paths.record(record["id"]), dict(record), sync=sync)
         return
     make_private(paths.containers)
     new = _in_hand(paths, record["id"])
