@@ -7,7 +7,8 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from composer.errors import ImageError, ImageRefused
@@ -41,23 +42,24 @@ def unpack_layers(jobs: Sequence[LayerJob], *, limits: Limits | None = None, wor
         return [_unpack(job, limits) for job in jobs]
     small = [job for job in jobs if job not in big]
     done: dict[LayerJob, LayerDigests] = {}
-    running: dict[LayerJob, subprocess.Popen[bytes]] = {}
+    busy: list[_Worker] = []
+    idle: list[_Worker] = []
     most = workers or len(os.sched_getaffinity(0))
     try:
-        while big or running:
-            while big and len(running) < most:
-                job = big.pop()
-                running[job] = _start(job, limits)
+        while big or busy:
+            while big and len(busy) < most:
+                busy.append(idle.pop() if idle else _Worker(limits))
+                busy[-1].give(big.pop())
             while small:
                 done[small[-1]] = _unpack(small[-1], limits)
                 small.pop()
-            for job in _ended(running):
-                done[job] = _finish(running[job], job)
-                del running[job]
+            for worker in _ready(busy):
+                done[worker.job] = worker.report()
+                busy.remove(worker)
+                idle.append(worker)
     finally:
-        for process in running.values():
-            process.kill()
-            process.communicate()
+        for worker in busy + idle:
+            worker.end()
     return [done[job] for job in jobs]
 
 
@@ -68,9 +70,9 @@ def _unpack(job: LayerJob, limits: Limits) -> LayerDigests:
         raise type(error)(f"{job.what}: {error.message}", hint=error.hint) from error
 
 
-def _ended(running: Mapping[LayerJob, subprocess.Popen[bytes]]) -> list[LayerJob]:
-    """Waits until one of them reports, which is the last thing it does."""
-    pipes = {process.stdout.fileno(): job for job, process in running.items() if process.stdout is not None}
+def _ready(busy: Sequence[_Worker]) -> list[_Worker]:
+    """Waits until one of them reports, or is gone."""
+    pipes = {worker.pipe: worker for worker in busy}
     readable, _, _ = select.select(pipes, [], [])
     return [pipes[fd] for fd in readable]
 
@@ -79,34 +81,53 @@ def _size(job: LayerJob) -> int:
     return os.stat(job.blob_path).st_size if job.size is None else job.size
 
 
-def _start(job: LayerJob, limits: Limits) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        (sys.executable, "-P", "-m", "composer.image.unpack_worker"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment({"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}),
-        cwd="/",
-    )
-    if process.stdin is None:
-        raise AssertionError("a pipe was asked for")
-    process.stdin.write(json.dumps({**job._asdict(), "limits": limits}).encode())
-    process.stdin.close()
-    process.stdin = None
-    return process
+class _Worker:
+    """A process that unpacks one layer after another: see `unpack_worker`."""
 
+    job: LayerJob
 
-def _finish(process: subprocess.Popen[bytes], job: LayerJob) -> LayerDigests:
-    out, said = process.communicate()
-    try:
-        report: dict[str, Any] = json.loads(out)
-    except ValueError:
-        raise ImageError(
-            f"{job.what}: unpacking it ended with code {process.returncode}: "
-            f"{said.decode(errors='replace').strip()[-300:] or 'it said nothing'}"
-        ) from None
-    if "error" in report:
-        kind = ImageRefused if report["refused"] else ImageError
-        raise kind(f"{job.what}: {report['error']}", hint=report["hint"])
-    report["implicit_parents"] = tuple(bytes.fromhex(path) for path in report["implicit_parents"])
-    return LayerDigests(**report)
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._process = subprocess.Popen(
+            (sys.executable, "-P", "-m", "composer.image.unpack_worker"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment({"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}),
+            cwd="/",
+        )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("pipes were asked for")
+        self._orders, self._reports = self._process.stdin, self._process.stdout
+
+    @property
+    def pipe(self) -> int:
+        """Readable when there is a report, or when there will never be one."""
+        return self._reports.fileno()
+
+    def give(self, job: LayerJob) -> None:
+        self.job = job
+        with suppress(BrokenPipeError):  # it is gone: `report` tells
+            self._orders.write(json.dumps({**job._asdict(), "limits": self._limits}).encode() + b"\n")
+            self._orders.flush()
+
+    def report(self) -> LayerDigests:
+        """What came of the job it was given. Raises `ImageRefused`, `ImageError`."""
+        try:
+            report: dict[str, Any] = json.loads(self._reports.readline())
+        except ValueError:
+            _, said = self._process.communicate()
+            raise ImageError(
+                f"{self.job.what}: unpacking it ended with code {self._process.returncode}: "
+                f"{said.decode(errors='replace').strip()[-300:] or 'it said nothing'}"
+            ) from None
+        if "error" in report:
+            kind = ImageRefused if report["refused"] else ImageError
+            raise kind(f"{self.job.what}: {report['error']}", hint=report["hint"])
+        report["implicit_parents"] = tuple(bytes.fromhex(path) for path in report["implicit_parents"])
+        return LayerDigests(**report)
+
+    def end(self) -> None:
+        self._process.kill()
+        with suppress(BrokenPipeError, ValueError):
+            self._process.communicate()

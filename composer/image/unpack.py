@@ -12,7 +12,6 @@ import stat
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from composer.errors import ImageError, ImageRefused
@@ -89,16 +88,16 @@ class _Window:
         return piece
 
 
-@dataclass(slots=True)
 class _Unpacker:
-    root: int
-    limits: Limits
-    parents: OrderedDict[bytes, int] = field(default_factory=OrderedDict)
-    times: list[tuple[bytes, int]] = field(default_factory=list)
-    implicit: dict[bytes, None] = field(default_factory=lambda: {_ROOT: None})
-    removed: set[bytes] = field(default_factory=set)
-    entries: int = 0
-    content: int = 0
+    def __init__(self, root: int, limits: Limits) -> None:
+        self.root = root
+        self.limits = limits
+        self.parents: OrderedDict[bytes, int] = OrderedDict()
+        self.times: list[tuple[bytes, int]] = []
+        self.implicit: dict[bytes, None] = {_ROOT: None}
+        self.removed: set[bytes] = set()
+        self.entries = 0
+        self.content = 0
 
     def run(self, stream: LayerStream) -> LayerDigests:
         try:
