@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from composer.digest import sha256_hex
+from composer.errors import UsageError
 
 DATA_DIR = "/var/lib/jocker"
 RUN_DIR = "/run/jocker"
@@ -20,16 +21,19 @@ class Paths(NamedTuple):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], euid: int) -> Paths:
-        """`JOCKER_DATA_DIR` and `JOCKER_RUN_DIR`, else the system's places, else (not root) the XDG ones."""
+        """`JOCKER_DATA_DIR` and `JOCKER_RUN_DIR`, else the system's places, else (not root) the XDG ones.
+
+        Raises `UsageError` for one that is not absolute.
+        """
         if euid == 0:
             data, run = DATA_DIR, RUN_DIR
         else:
-            home = environ.get("HOME", "/")
-            data = environ.get("XDG_DATA_HOME", f"{home}/.local/share") + "/jocker"
-            run = environ.get("XDG_RUNTIME_DIR", f"/run/user/{euid}") + "/jocker"
+            home = environ.get("HOME") or "/"
+            data = (environ.get("XDG_DATA_HOME") or f"{home}/.local/share") + "/jocker"
+            run = (environ.get("XDG_RUNTIME_DIR") or f"/run/user/{euid}") + "/jocker"
         return cls(
-            os.path.abspath(environ.get("JOCKER_DATA_DIR") or data),
-            os.path.abspath(environ.get("JOCKER_RUN_DIR") or run),
+            _absolute("JOCKER_DATA_DIR", environ.get("JOCKER_DATA_DIR") or data),
+            _absolute("JOCKER_RUN_DIR", environ.get("JOCKER_RUN_DIR") or run),
         )
 
     # images -------------------------------------------------------------------------------------------
@@ -89,7 +93,7 @@ class Paths(NamedTuple):
         """`/jocker`, or `/jocker-<hash>` for another run directory: two stores never share a cgroup."""
         if self.run == RUN_DIR:
             return "/jocker"
-        return f"/jocker-{sha256_hex(self.run.encode())[:8]}"
+        return f"/jocker-{sha256_hex(os.fsencode(self.run))[:8]}"
 
     def stack_cgroup(self, project: str) -> str:
         return f"{self.cgroup_root}/{project}"
@@ -97,6 +101,13 @@ class Paths(NamedTuple):
     def shim_cgroup(self, project: str) -> str:
         """conmon lives here, beside the stack and not inside: killing the stack must not kill the shims."""
         return f"{self.cgroup_root}/{project}.sup"
+
+
+def _absolute(variable: str, path: str) -> str:
+    """A relative one would mean other containers in every directory. Raises `UsageError`."""
+    if not path.startswith("/"):
+        raise UsageError(f"{variable} is {path!r}, not an absolute path", hint=f"write /…/{path.lstrip('./')}")
+    return os.path.normpath(path)
 
 
 def templates_dir() -> str:

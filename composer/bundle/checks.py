@@ -59,8 +59,10 @@ def parse(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise NotJson(f"{error.msg} at line {error.lineno} of the result", error.lineno) from None
-    except UnicodeEncodeError:
-        raise NotJson("it has text that is not Unicode") from None
+    except UnicodeEncodeError as error:
+        # Up to a `=`: what comes after it may be a secret.
+        before = text[text.rfind('"', 0, error.start) + 1 : error.start].partition("=")[0]
+        raise NotJson(f"it has text that is not UTF-8, beginning with {before[:60]!r}") from None
     except RecursionError:
         raise NotJson("it is nested too deeply") from None
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from composer.cli.globals import Globals
+from composer.cli.options import seconds
 
 
 class _Command(NamedTuple):
@@ -124,7 +125,8 @@ def _options(
         typer.Option("--parallel", help="Steps at once; 0 is what suits the machine", envvar="COMPOSE_PARALLEL_LIMIT"),
     ] = 0,
     lock_timeout: Annotated[
-        float, typer.Option("--lock-timeout", help="Seconds to wait for another command on this stack")
+        float,
+        typer.Option("--lock-timeout", help="Seconds to wait for another command on this stack", callback=seconds),
     ] = 60.0,
     runtime: Annotated[
         str | None, typer.Option("--runtime", help="OCI runtime: runc, crun, youki or a path", envvar="JOCKER_RUNTIME")

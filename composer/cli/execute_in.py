@@ -46,7 +46,9 @@ def execute_in(
         privileged=privileged,
     )
     try:
-        code = execute_in(paths, Runtime.chosen(paths), one.id, one.name, request, detach=detach)
+        code = execute_in(
+            paths, options.wanted_runtime() or Runtime.chosen(paths), one.id, one.name, request, detach=detach
+        )
     except CommandNotStarted as error:
         print(f"jocker: {escape(error.message)}", file=sys.stderr)
         raise typer.Exit(error.exit_status) from None

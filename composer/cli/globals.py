@@ -11,6 +11,7 @@ from composer.paths import Paths
 
 if TYPE_CHECKING:
     from composer.composefile.read import StackRequest
+    from composer.host.runtime import Runtime
 
 _PROGRESS = ("auto", "tty", "plain", "json", "quiet")
 
@@ -47,8 +48,16 @@ class Globals:
             project_directory=self.project_directory,
             profiles=self.profiles,
             environ={**os.environ, "PWD": working_directory()},
-            cwd=os.getcwd(),
+            cwd=_current_directory(),
         )
+
+    def wanted_runtime(self) -> Runtime | None:
+        """The one `--runtime` or `JOCKER_RUNTIME` name; None if nobody asked for one. Raises `ToolMissing`."""
+        if not self.runtime:
+            return None
+        from composer.host.runtime import Runtime
+
+        return Runtime.chosen(self.paths, {"JOCKER_RUNTIME": self.runtime})
 
     def project(self) -> str:
         """The project's name alone."""
@@ -64,11 +73,18 @@ class Globals:
 
 def working_directory() -> str:
     """Where we are, by the name the shell has for it. Not every caller is a shell: cron and units set no PWD."""
-    here, named = os.getcwd(), os.environ.get("PWD", "")
+    here, named = _current_directory(), os.environ.get("PWD", "")
     try:
         return named if os.path.isabs(named) and os.path.samefile(named, here) else here
     except OSError:
         return here
+
+
+def _current_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the current directory has been removed", hint="cd to one that is there") from None
 
 
 def one_of(option: str, value: str, known: tuple[str, ...]) -> str:

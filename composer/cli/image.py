@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -264,13 +265,20 @@ def save(
             raise UsageError("an archive does not belong on a terminal", hint="use -o FILE, or a pipe")
         save(store, names, sys.stdout.buffer)
         return
-    temporary = f"{output}.{os.getpid()}.tmp"
+    if not output or os.path.isdir(output):
+        raise UsageError(f"-o {output!r} is not a file")
+    if os.path.exists(output) and not os.path.isfile(output):
+        with open(output, "wb") as file:  # a device or a pipe: not something to be replaced by a file
+            save(store, names, file)
+        return
+    target = os.path.realpath(output)
+    temporary = f"{target}.{os.getpid()}.tmp"
     try:
         with open(temporary, "xb") as file:
             save(store, names, file)
-        os.rename(temporary, output)
+        os.rename(temporary, target)
     except BaseException:
-        if os.path.exists(temporary):
+        with suppress(OSError):
             os.unlink(temporary)
         raise
 

@@ -99,7 +99,7 @@ def _prefix(name: str, width: int, colour: str) -> str:
 def _count(tail: str) -> int | None:
     if tail in {"all", "-1"}:
         return None
-    if not tail.isdigit():
+    if not (tail.isascii() and tail.isdigit()):
         raise UsageError(f"--tail {tail!r}", hint="a number, or all")
     return int(tail)
 

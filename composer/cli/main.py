@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -13,20 +15,47 @@ from composer.cli.text import escape
 from composer.errors import JockerError, StackFileError
 
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141
+"""Whoever read our output has gone; as a shell shows SIGPIPE."""
+_UNWRITTEN = "the output cannot be written"
 
 
 def main() -> NoReturn:
     """`jocker`."""
     gc.disable()  # a command ends before it would pay: `logs --follow` and the like turn it on again
-    signal.signal(signal.SIGTERM, _terminated)
-    code = run(sys.argv[1:])
     try:
+        signal.signal(signal.SIGTERM, _terminated)
+        _prepare_streams()
+        code = run(sys.argv[1:])
         sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
     except BrokenPipeError:
-        code = code or 1
+        code = EXIT_UNREAD
+    except OSError as error:  # what was to be read is lost, so it is no success
+        with suppress(OSError):
+            _say(f"jocker: {_UNWRITTEN}: {error.strerror}")
+        code = 1
     # Nothing is left to tidy that the kernel does not: taking the interpreter apart would cost 10 ms.
     os._exit(code)
+
+
+def _prepare_streams() -> None:
+    """Closed ones become /dev/null, or a file that we open would be taken for one of them, by us or by a child. Text
+    is UTF-8 wherever we run, and bytes that are not come out as they came in.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            stream = open(number, "w" if number else "r", closefd=False)  # noqa: SIM115  kept for good
+            setattr(sys, name, stream)
+        stream.reconfigure(encoding="utf-8", errors="surrogateescape" if number < 2 else "backslashreplace")
 
 
 def run(arguments: list[str]) -> int:
@@ -48,7 +77,16 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return EXIT_INTERRUPTED + 11  # as a shell shows SIGPIPE
+        return EXIT_UNREAD
+    except OSError as error:
+        if os.environ.get("JOCKER_DEBUG"):
+            raise
+        from composer.host.refusals import told
+
+        to_nobody = error.filename is None and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+        refused = JockerError(f"{_UNWRITTEN}: {error.strerror}") if to_nobody else told(error)
+        _say(explained(refused))
+        return refused.exit_code
     except Exception as error:
         if os.environ.get("JOCKER_DEBUG"):
             raise

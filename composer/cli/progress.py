@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from composer.cli.text import is_terminal, one_line, wants_colour
@@ -39,9 +40,13 @@ _WORDS: dict[type, tuple[str, str, str]] = {
 
 
 class View(Protocol):
-    """Shows events; `close` leaves the terminal tidy."""
+    """Shows events, and notes between them; `close` leaves the terminal tidy. That nobody watches any more, or that
+    there is no room for what is shown, stops no work.
+    """
 
     def show(self, event: Event) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
     def close(self) -> None: ...
 
@@ -74,6 +79,12 @@ def line(event: Event) -> str:
     return f" {kind} {one_line(event.step.subject)}  {one_line(word)}"
 
 
+def _write(out: TextIO, text: str) -> None:
+    with suppress(OSError):
+        out.write(text)
+        out.flush()
+
+
 def _is_quiet(event: Event) -> bool:
     """Tidying up that nobody asked about, as long as it works."""
     return isinstance(event.step, RemoveStack) and event.kind != "failed"
@@ -83,6 +94,9 @@ class _Quiet:
     def show(self, event: Event) -> None:
         """Says nothing: errors come as errors."""
 
+    def note(self, text: str) -> None:
+        _write(sys.stderr, f"jocker: {text}\n")
+
     def close(self) -> None:
         """There is nothing to tidy."""
 
@@ -90,7 +104,10 @@ class _Quiet:
 class _Plain:
     def show(self, event: Event) -> None:
         if event.kind not in {"started", "progress"} and not _is_quiet(event):
-            print(line(event), file=sys.stderr, flush=True)
+            _write(sys.stderr, f"{line(event)}\n")
+
+    def note(self, text: str) -> None:
+        _write(sys.stderr, f"jocker: {text}\n")
 
     def close(self) -> None:
         """Each line stands for itself."""
@@ -108,7 +125,10 @@ class _Json:
             value |= {"attempt": event.attempt, "attempts": event.attempts}
         if event.seconds:
             value["seconds"] = round(event.seconds, 3)
-        print(json.dumps(value), file=sys.stderr, flush=True)
+        _write(sys.stderr, f"{json.dumps(value)}\n")
+
+    def note(self, text: str) -> None:
+        _write(sys.stderr, f"{json.dumps({'event': 'note', 'text': text})}\n")
 
     def close(self) -> None:
         """Each line stands for itself."""
@@ -140,6 +160,9 @@ class _Terminal:
         seconds = f"  {event.seconds:.1f}s" if event.seconds >= 0.05 else ""
         self._redraw(f" {self._paint(mark, colour)}{line(event)}{seconds}\n")
 
+    def note(self, text: str) -> None:
+        self._redraw(f"jocker: {text}\n")
+
     def _paint(self, text: str, colour: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colour else text
 
@@ -147,8 +170,7 @@ class _Terminal:
         columns, rows = _size(self._out)
         below = [f" ⠿{line(event)}"[: columns - 1] for event in list(self._running.values())[: max(1, rows - 2)]]
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
-        self._out.write(f"\r{up}\x1b[J{finished}" + "".join(f"{text}\n" for text in below))
-        self._out.flush()
+        _write(self._out, f"\r{up}\x1b[J{finished}" + "".join(f"{text}\n" for text in below))
         self._drawn = len(below)
 
     def close(self) -> None:

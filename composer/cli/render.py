@@ -36,4 +36,4 @@ def render(context: typer.Context, service: str, index: Index = 0) -> None:
         new_id = found[0].id
     else:
         new_id = container_id(container, replaces=found[0].id if found else "")
-    print(Machine(paths).render(container, new_id), end="")
+    print(Machine(paths, options.wanted_runtime()).render(container, new_id), end="")

@@ -94,18 +94,18 @@ def apply(options: Globals, plan: Plan) -> Outcome | None:
     from composer.cli.progress import view_for
     from composer.execute.executor import execute, raise_if_interrupted
     from composer.execute.machine import Machine
-    from composer.host.proc import require
-    from composer.host.runtime import Runtime
 
     paths = options.paths
-    runtime = Runtime(require(options.runtime), paths.runc) if options.runtime else None
+    machine = Machine(paths, options.wanted_runtime())
     display = view_for(options, plan)
     try:
         outcome = execute(
             plan,
-            Machine(paths, runtime),
+            machine,
             on_event=display.show,
-            on_interrupt=lambda running: warn((f"interrupted: {running} steps end first; again to leave at once",)),
+            on_interrupt=lambda running: display.note(
+                f"interrupted: {running} steps end first; again to leave at once"
+            ),
             workers=options.parallel,
         )
     finally:

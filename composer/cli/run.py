@@ -173,7 +173,7 @@ def _carry_out(options: Globals, container: DesiredContainer, *, tty: bool, deta
     from composer.host.logs import window_size
 
     paths = options.paths
-    machine = Machine(paths)
+    machine = Machine(paths, options.wanted_runtime())
     new_id = container_id(container)
     with road.stack_lock(options, container.project, "run"):
         try:

@@ -96,4 +96,4 @@ def container_id(container: DesiredContainer, replaces: str = "") -> str:
     The service is part of it: a `container_name` may move from one service to another.
     """
     parts = (container.project, container.service, container.name, container.config_hash, replaces)
-    return sha256_hex("\0".join(parts).encode())
+    return sha256_hex("\0".join(parts).encode(errors="surrogatepass"))

@@ -60,12 +60,18 @@ def execute(
     """Performs the plan on `host`; `workers` steps at once at most (0: what suits the machine).
 
     `on_event` is called from this thread and from workers, one call at a time. Ctrl-C stops handing out steps, calls
-    `on_interrupt` with the number of those that run, lets them end, and gives an outcome with `interrupted`; a second
-    Ctrl-C raises `KeyboardInterrupt` at once. `pause` spends the seconds between two attempts of a step.
+    `on_interrupt` in turn with that, with the number of those that run, lets them end, and gives an outcome with
+    `interrupted`; a second Ctrl-C raises `KeyboardInterrupt` at once. `pause` spends the seconds between two
+    attempts of a step.
     """
     if not plan.nodes:
         return Outcome()
-    tell = _one_at_a_time(on_event)
+    telling = threading.Lock()
+
+    def tell(event: Event) -> None:
+        with telling:
+            on_event(event)
+
     waiting = {node.number: node for node in plan.nodes}
     finished: set[int] = set()
     lost: dict[int, int] = {}
@@ -90,9 +96,11 @@ def execute(
                 if interrupted:
                     is_left = True
                     raise
-                interrupted = True
+                interrupted = is_left = True
                 host.interrupt()
-                on_interrupt(len(crew.busy))
+                with telling:
+                    on_interrupt(len(crew.busy))
+                is_left = False
     finally:
         # After a mistake of ours (any other exception) the steps that run may end, too.
         crew.take_back()
@@ -208,21 +216,13 @@ def _perform(node: Node, host: Host, tell: OnEvent, pause: Callable[[float], Non
         tell(Event("failed", node.number, node.step, detail=error.message, seconds=time.monotonic() - began))
         return error
     except OSError as error:
-        wrapped = JockerError(f"{node.step.subject}: {error.strerror or error} ({error.filename or 'no file named'})")
+        from composer.host.refusals import told
+
+        wrapped = told(error, node.step.subject)
         tell(Event("failed", node.number, node.step, detail=wrapped.message, seconds=time.monotonic() - began))
         return wrapped
     tell(Event("done", node.number, node.step, detail=detail, seconds=time.monotonic() - began))
     return None
-
-
-def _one_at_a_time(on_event: OnEvent) -> OnEvent:
-    lock = threading.Lock()
-
-    def tell(event: Event) -> None:
-        with lock:
-            on_event(event)
-
-    return tell
 
 
 def raise_if_interrupted(outcome: Outcome) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -27,15 +28,18 @@ def write_atomic(path: str, data: bytes, *, mode: int = 0o600, sync: bool = True
                 file.flush()
                 os.fsync(file.fileno())
         os.rename(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            error.filename = path  # a full disk does not say for which file it is full
         raise
 
 
 def write_json(path: str, value: Any, *, sync: bool = True) -> None:
-    """`write_atomic` of compact JSON."""
-    write_atomic(path, json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(), sync=sync)
+    """`write_atomic` of compact JSON. Bytes of paths that are not UTF-8 come out again as they went in."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    write_atomic(path, text.encode(errors="surrogatepass"), sync=sync)
 
 
 def read_json(path: str) -> Any | None:
@@ -68,8 +72,8 @@ def make_private(path: str) -> None:
         except FileExistsError:
             if os.path.isdir(path):
                 return
-            if os.path.lexists(path):
-                raise  # else somebody has just removed it
+            if os.path.lexists(path):  # else somebody has just removed it
+                raise NotADirectoryError(errno.ENOTDIR, "Not a directory, and in the way of one", path) from None
         else:
             return
 

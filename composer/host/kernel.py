@@ -61,7 +61,7 @@ def mount_overlay(lowers: list[str], upper: str, work: str, target: str) -> None
     """
     mount_fd = _overlay(lowers, ((b"upperdir", upper), (b"workdir", work)), 0)
     try:
-        if _syscall(_MOVE_MOUNT, mount_fd, b"", -100, target.encode(), 4) < 0:
+        if _syscall(_MOVE_MOUNT, mount_fd, b"", -100, os.fsencode(target), 4) < 0:
             _refuse("move_mount", target)
     finally:
         os.close(mount_fd)
@@ -95,7 +95,7 @@ def _overlay(lowers: list[str], others: tuple[tuple[bytes, str], ...], attribute
 
 def _fsconfig_path(fd: int, key: bytes, path: str, opened: ExitStack) -> None:
     """Sets a directory; a path that does not fit into a value goes by a descriptor, kept until `opened` is closed."""
-    value = path.encode()
+    value = os.fsencode(path)
     # The kernel takes 255 bytes, and takes a backslash in some keys for an escape.
     if len(value) > 255 or b"\\" in value:
         directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -108,8 +108,8 @@ def _fsconfig_path(fd: int, key: bytes, path: str, opened: ExitStack) -> None:
 def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
     """mount(2)."""
     if _libc.mount(
-        source.encode(),
-        target.encode(),
+        os.fsencode(source),
+        os.fsencode(target),
         kind and kind.encode(),
         ctypes.c_ulong(flags),
         data and data.encode(),
@@ -119,7 +119,7 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
 
 def umount(target: str, flags: int = 0) -> None:
     """umount2(2)."""
-    if _libc.umount2(target.encode(), flags):
+    if _libc.umount2(os.fsencode(target), flags):
         _refuse("umount", target)
 
 

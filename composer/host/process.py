@@ -15,6 +15,9 @@ from composer.errors import UsageError
 # rt_sigtimedwait on x86-64; arm64, riscv64, loongarch64; s390x, i386, arm; ppc64le; with 64-bit times on 32 bits.
 _SIGTIMEDWAIT = frozenset({"128", "137", "177", "176", "421"})
 
+_LONGEST_POLL = 2_000_000.0
+"""Seconds, some three weeks: poll(2) counts milliseconds in 31 bits. Who wants longer, waits for ever."""
+
 _SIGNAL_NAME = re.compile(
     r"(?:SIG)?(?:(?P<plain>[A-Z]+[0-9]?)|RTMIN\+(?P<above>[0-9]{1,2})|RTMAX-(?P<below>[0-9]{1,2}))\Z"
 )
@@ -70,7 +73,7 @@ def wait_gone(pid: int, started: int, timeout: float | None) -> bool:
             return True
         poll = select.poll()
         poll.register(fd, select.POLLIN)
-        return bool(poll.poll(None if timeout is None else max(0, int(timeout * 1000))))
+        return bool(poll.poll(None if timeout is None or timeout > _LONGEST_POLL else int(timeout * 1000)))
     finally:
         os.close(fd)
 
@@ -176,7 +179,7 @@ def _named(found: re.Match[str]) -> int:
 
 def with_arguments(*arguments: str) -> tuple[int, ...]:
     """The pids of all processes that have each of `arguments` among their arguments (a walk over /proc)."""
-    wanted = {argument.encode() for argument in arguments}
+    wanted = {os.fsencode(argument) for argument in arguments}
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit() and int(entry) != os.getpid():

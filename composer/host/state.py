@@ -74,7 +74,7 @@ def conmon_process(paths: Paths, container_id: str) -> FirstProcess | None:
     started = process.start_time(pid)
     with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
         # Its own pidfile among its arguments: another store's conmon may have the same container id.
-        if started is not None and pidfile.encode() in file.read().split(b"\0"):
+        if started is not None and os.fsencode(pidfile) in file.read().split(b"\0"):
             return FirstProcess(pid, started)
     return None
 

@@ -28,7 +28,7 @@ def next_name(paths: Paths, container_id: str, target: str) -> str:
     a volume that an earlier life left behind is never taken over.
     """
     for life in count():
-        name = sha256_hex(f"{container_id}\0{target}\0{life}".encode())
+        name = sha256_hex(f"{container_id}\0{target}\0{life}".encode(errors="surrogatepass"))
         if not os.path.lexists(f"{paths.volumes}/{name}"):
             return name
     raise AssertionError("count() does not end")

@@ -62,7 +62,7 @@ class Case(NamedTuple):
 
 RUNNING = (
     Case("--version", TYPER, 12),
-    Case("version", TYPER, 12),
+    Case("version", TYPER, 13),
     Case("ps", set(), 50),
     Case("-p web ps", set(), 50),
     Case("ps --format json", TYPER, 55),

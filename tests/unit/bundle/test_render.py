@@ -115,5 +115,5 @@ def test_resolv_conf_follows_the_machines_as_far_as_it_is_of_use() -> None:
 
 
 def test_text_that_is_not_unicode_is_refused() -> None:
-    with pytest.raises(ContainerError, match="not Unicode"):
+    with pytest.raises(ContainerError, match="not UTF-8"):
         bundles.render_text(bundles.container(environment={"A": "\udcff"}))

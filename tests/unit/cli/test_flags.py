@@ -34,13 +34,14 @@ def test_scales(given: list[str] | None, expected: dict[str, int]) -> None:
     "given",
     [
         *("web", "web=", "=3", "=", "", "web=x", "web=-1", "web=1.5", "web= 3", "web=3 ", "web=²", "web=٣", "web=1=2"),
+        "web=10000",
         pytest.param("web=" + "9" * 5000, id="thousands of digits"),
     ],
 )
 def test_a_scale_is_a_service_and_a_number(given: str) -> None:
     with pytest.raises(UsageError) as caught:
         scales([given])
-    assert caught.value.hint == "write SERVICE=NUMBER"
+    assert caught.value.hint.startswith("write SERVICE=NUMBER")
 
 
 def test_one_of_names_what_there_is() -> None:
