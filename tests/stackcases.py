@@ -31,11 +31,31 @@ def stack_cases() -> list[dict[str, Any]]:
 
 
 def files_of(case: Mapping[str, Any]) -> dict[str, str]:
-    """The files by name; `service` is short for one jocker.yml with one service `a` that has an image and a network."""
+    """The files by name.
+
+    `service` is short for one jocker.yml with one service `a` that has an image and no network, `networked` for one
+    with an image only, `stack` for the whole text. `volumes` is what stands at the top level beside `service`; `volume`
+    is short for one volume `v1` that is mounted on /d.
+    """
+    if "stack" in case:
+        return {"jocker.yml": case["stack"], **case.get("files", {})}
+    if "volume" in case:
+        service = "{image: x, network_mode: none, volumes: ['v1:/d']}"
+        return {"jocker.yml": f"services: {{a: {service}}}\nvolumes:\n  v1: {case['volume']}\n"}
+    if "networked" in case:
+        body = "".join(f"    {line}\n" for line in case["networked"].splitlines())
+        return {"jocker.yml": f"services:\n  a:\n    image: x\n{body}", **case.get("files", {})}
     if "service" in case:
         body = "".join(f"    {line}\n" for line in case["service"].splitlines())
+        body += f"volumes: {case['volumes']}\n" if "volumes" in case else ""
         return {"jocker.yml": f"services:\n  a:\n    image: x\n    network_mode: none\n{body}", **case.get("files", {})}
     return dict(case["files"])
+
+
+def stripped(service: Mapping[str, Any]) -> dict[str, Any]:
+    """What `config` shows of a service besides its image, and besides having no network, the host's or the default."""
+    plain = {"network_mode": ("none", "host"), "networks": ({"default": None},), "image": ("x", "y", "z")}
+    return {key: value for key, value in service.items() if key not in plain or value not in plain[key]}
 
 
 def load(case: Mapping[str, Any]) -> Project:

@@ -6,13 +6,26 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 from composer.composefile.consistency import replicas_of
+from composer.composefile.netbind import (
+    bind_ends,
+    bind_exposed,
+    bind_links,
+    bind_mode,
+    bind_ports,
+    bind_servers,
+    canonical_ends,
+    canonical_networks,
+    canonical_ports,
+)
 from composer.composefile.tree import Date, Node, Path, place_of
+from composer.model.network import Network
 from composer.model.service import (
     AnonymousVolume,
     BindMount,
     Condition,
     Dependency,
     Mount,
+    NamedVolume,
     PullPolicy,
     Retry,
     Service,
@@ -28,8 +41,13 @@ _KEPT_EMPTY = frozenset(
 )
 
 
-def bind_service(name: str, service: Node, defaults: Node | None, template: str | None) -> Service:
-    """One service of the model. `defaults` is the stack's `x-jocker`, `template` the text of the template."""
+def bind_service(
+    name: str, service: Node, defaults: Node | None, template: str | None, networks: Mapping[str, Network]
+) -> Service:
+    """One service of the model. `defaults` is the stack's `x-jocker`, `template` the text of the template.
+
+    `networks` are the project's.
+    """
     path: Path = ("services", name)
     text = _Reader(service)
     grace = service.at("stop_grace_period")
@@ -57,7 +75,20 @@ def bind_service(name: str, service: Node, defaults: Node | None, template: str 
         stop_grace_seconds=10.0 if grace is None else float(cast("int", grace.value)) / _NANOSECONDS,
         tty=text.flag("tty"),
         stdin_open=text.flag("stdin_open"),
-        network_mode=cast("Literal['none', 'host']", text("network_mode") or "none"),
+        network_mode=bind_mode(service),
+        networks=bind_ends(service, networks),
+        ports=bind_ports(service),
+        expose=bind_exposed(service),
+        dns=bind_servers(service),
+        dns_search=text.all("dns_search"),
+        dns_opt=text.all("dns_opt"),
+        domainname=text("domainname") or "",
+        links=bind_links(service, "links"),
+        external_links=bind_links(service, "external_links"),
+        pid=text("pid") or "",
+        ipc=text("ipc") or "",
+        uts=text("uts") or "",
+        cgroup=text("cgroup") or "",
         ulimits={key: _ulimit(node) for key, node in text.entries("ulimits")},
         sysctls={key: node.text for key, node in text.entries("sysctls")},
         security_opt=text.all("security_opt"),
@@ -157,8 +188,9 @@ def _mount(item: Node) -> Mount:
         options += [f"mode={mode.value:o}"] if mode and isinstance(mode.value, int) else []
         return TmpfsMount(target, tuple(options), read_only)
     if kind == "volume":
-        nocopy = item.at("volume", "nocopy")
-        return AnonymousVolume(target, read_only, nocopy=nocopy is not None and nocopy.value is True)
+        option = item.at("volume", "nocopy")
+        nocopy, source = option is not None and option.value is True, text("source")
+        return NamedVolume(target, source, read_only, nocopy) if source else AnonymousVolume(target, read_only, nocopy)
     bind = item.at("bind")
     options_of = _Reader(bind or item)
     return BindMount(
@@ -193,11 +225,23 @@ def _retry(service: Node, defaults: Node | None) -> Retry | None:
 
 
 def canonical_project(name: str, tree: Node, services: Mapping[str, Node]) -> dict[str, Any]:
-    """What `config` prints, as plain values: `name`, the enabled services, `x-…`; empty attributes left out."""
+    """What `config` prints, as plain values: `name`, enabled services, networks and volumes of theirs, `x-…`.
+
+    Nothing empty.
+    """
     whole: dict[str, Any] = {
         "name": name,
         "services": {key: _canonical_service(service) for key, service in sorted(services.items())},
     }
+    defined = tree.at("networks")
+    if networks := canonical_networks(name, defined.items if defined else {}, services):
+        whole["networks"] = networks
+    defined = tree.at("volumes")
+    if defined is not None and defined.items:
+        from composer.composefile.volumes import canonical_volumes
+
+        if volumes := canonical_volumes(name, defined.items, services):
+            whole["volumes"] = volumes
     whole.update({key: plain(node) for key, node in tree.items.items() if key.startswith("x-")})
     return whole
 
@@ -226,6 +270,10 @@ def _canonical_value(key: str, node: Node) -> Any:
             return sorted(item.text for item in node.elements)
         case "depends_on":
             return {other: _canonical_dependency(entry) for other, entry in sorted(node.items.items())}
+        case "networks":
+            return canonical_ends(node)
+        case "ports":
+            return canonical_ports(node)
         case "volumes":
             return [_canonical_mount(item) for item in node.elements]
         case "environment":

@@ -17,11 +17,51 @@ Rule = Callable[[Node, Path, Base, Findings], Node | None]
 
 def canonical(document: Node, base: Base, findings: Findings) -> Node:
     """The document in long form; `base` is what relative paths start from. What is malformed is complained about."""
-    services = document.items.get("services")
-    if services is None:
-        return document
-    done = {name: _service(service, ("services", name), base, findings) for name, service in services.items.items()}
-    return document.with_value({**document.items, "services": services.with_value(done) if done else services})
+    entries = dict(document.items)
+    services, networks, volumes = (entries.get(key) for key in ("services", "networks", "volumes"))
+    if services is not None and services.items:
+        entries["services"] = services.with_value({
+            name: _service(service, ("services", name), base, findings) for name, service in services.items.items()
+        })  # fmt: skip
+    if networks is not None and networks.items:
+        entries["networks"] = networks.with_value({
+            key: _network(network, ("networks", key), base, findings) for key, network in networks.items.items()
+        })  # fmt: skip
+    if volumes is not None and volumes.items:
+        entries["volumes"] = volumes.with_value({
+            key: _volume(volume, ("volumes", key), base, findings) for key, volume in volumes.items.items()
+        })  # fmt: skip
+    pool = document.at("x-jocker", "address_pool")
+    if pool is not None and pool.tag != "reset" and pool.value is not None:
+        from composer.composefile.networks import address_pool
+
+        ours = entries["x-jocker"]
+        done = address_pool(pool, ("x-jocker", "address_pool"), findings)
+        entries["x-jocker"] = ours.with_value({**ours.items, "address_pool": done})
+    return document.with_value(entries)
+
+
+def _network(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    if not isinstance(node.value, dict) or node.tag == "reset":
+        return node
+    from composer.composefile.networks import network
+
+    return _with_labels(network(node, path, findings), path, base, findings)
+
+
+def _volume(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    if not isinstance(node.value, dict) or node.tag == "reset":
+        return node
+    from composer.composefile.volumes import volume
+
+    return _with_labels(volume(node, path, findings), path, base, findings)
+
+
+def _with_labels(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    labels = node.items.get("labels")
+    if labels is None or labels.value is None or labels.tag == "reset":
+        return node
+    return node.with_value({**node.items, "labels": _labelled(labels, (*path, "labels"), base, findings)})
 
 
 def _service(service: Node, path: Path, base: Base, findings: Findings) -> Node:
@@ -205,17 +245,75 @@ def _signal(node: Node, path: Path, _base: Base, findings: Findings) -> Node | N
     return node if stop_signal(node, path, findings) else None
 
 
+def _attachments(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    from composer.composefile.networks import attachments
+
+    return attachments(node, path, findings)
+
+
+def _ports(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    from composer.composefile.ports import ports
+
+    return ports(node, path, findings)
+
+
+def _exposed(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    from composer.composefile.ports import exposed
+
+    return exposed(node, path, findings)
+
+
+def _servers(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    from composer.composefile.networks import servers
+
+    return servers(node, path, findings)
+
+
+def _search_domains(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    from composer.composefile.networks import search_domains
+
+    return search_domains(node, path, findings)
+
+
+def _resolver_options(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    from composer.composefile.networks import resolver_options
+
+    return resolver_options(node, path, findings)
+
+
+def _domainname(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    from composer.composefile.networks import domainname
+
+    domainname(node, path, findings)
+    return node
+
+
+def _mac_address(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    from composer.composefile.networks import check_mac
+
+    check_mac(node, path, findings)
+    return node
+
+
 _RULES: Final[Mapping[str, Rule]] = {
     "annotations": _labelled,
     "cap_add": _capabilities,
     "cap_drop": _capabilities,
     "command": _words,
     "depends_on": _dependencies,
+    "dns": _servers,
+    "dns_opt": _resolver_options,
+    "dns_search": _search_domains,
+    "domainname": _domainname,
     "entrypoint": _words,
     "env_file": _env_files,
     "environment": _paired,
+    "expose": _exposed,
     "extra_hosts": _extra_hosts,
     "labels": _labelled,
+    "mac_address": _mac_address,
+    "networks": _attachments,
+    "ports": _ports,
     "pull_policy": _pull_policy,
     "security_opt": _security_options,
     "stop_signal": _signal,

@@ -11,6 +11,7 @@ from composer.composefile.shapes import CHOICES, NULL_HERE, SHAPES, Choice, Shap
 from composer.composefile.support import NO_EXTENSIONS, Support, keys_of
 from composer.composefile.tree import Findings, Mark, Node, Path, Scalar, shown
 
+_NAMED = {"services": "service", "networks": "network", "volumes": "volume", "services.*.networks": "network"}
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
@@ -35,6 +36,8 @@ def check_nulls(node: Node, findings: Findings, path: Path = (), pattern: str = 
         if not key.startswith("x-"):
             below = f"{pattern}.{key}" if pattern else key
             check_nulls(child, findings, (*path, key), below if below in SHAPES else f"{pattern}.*")
+    for index, item in enumerate(node.elements):
+        check_nulls(item, findings, (*path, index), f"{pattern}[]")
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
@@ -109,9 +112,10 @@ class _Checker:
         return None
 
     def _named(self, key: str, child: Node, path: Path, parent: str) -> Node | None:
-        if parent == "services":
+        what = _NAMED.get(parent)
+        if what:
             if not key or not _NAME_CHARACTERS.issuperset(key):
-                message = f"{shown(key)!r} cannot be a service's name"
+                message = f"{shown(key)!r} cannot be a {what}'s name"
                 hint = "a name has letters a-z, A-Z, digits, dots, dashes and underscores"
                 self.findings.complain(message, child.key or child.mark, path, hint)
                 return None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from composer.composefile.checks import did_you_mean
 from composer.composefile.environment import Reader
 from composer.composefile.hostpaths import Base, absolute, display_path
+from composer.composefile.implied import references
 from composer.composefile.tree import Findings, Mark, Node, Path, shown
 
 _NAME_START = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
@@ -21,7 +22,6 @@ def check_services(services: Mapping[str, Node], disabled: Mapping[str, Node], f
         image = service.at("image")
         if (image is None or not image.text) and not findings.touches(path):
             findings.complain("needs an `image`", service.key or service.mark, path)
-        _check_network(service, path, findings)
         _check_dependencies(name, service, services, disabled, findings)
         _check_count(service, path, findings)
         _check_names(service, path, findings)
@@ -37,6 +37,15 @@ def replicas_of(service: Node) -> int:
         if node is not None and isinstance(node.value, int):
             return node.value
     return 1
+
+
+def named_volumes(service: Node) -> Iterator[tuple[int, Node]]:
+    """The names of volumes that the service's mounts have, each with the number of its mount."""
+    mounts = service.at("volumes")
+    for index, item in enumerate(mounts.elements if mounts else ()):
+        kind, source = item.at("type"), item.at("source")
+        if kind is not None and kind.text == "volume" and source is not None and source.text:
+            yield index, source
 
 
 def load_seccomp(
@@ -76,24 +85,15 @@ def read_or_complain(
     return None
 
 
-def _check_network(service: Node, path: Path, findings: Findings) -> None:
-    mode = service.at("network_mode")
-    hint = "write `network_mode: none` or `network_mode: host`"
-    if mode is not None and mode.value is not None:
-        if mode.text not in {"none", "host"}:
-            message = f"the network mode {shown(mode.text)!r} is not supported yet"
-            findings.complain(message, mode.mark, (*path, "network_mode"), hint)
-    elif not findings.touches((*path, "networks")) and not findings.touches((*path, "network_mode")):
-        findings.complain("networks are not supported yet", service.key or service.mark, path, hint)
-
-
 def _check_dependencies(
     name: str, service: Node, services: Mapping[str, Node], disabled: Mapping[str, Node], findings: Findings
 ) -> None:
     node = service.at("depends_on")
     for other, entry in node.items.items() if node else ():
+        if entry.key is None:
+            continue  # implied: complained about where it stands
         path = ("services", name, "depends_on", other)
-        mark = entry.key or entry.mark
+        mark = entry.key
         condition = entry.at("condition")
         if condition is None and not findings.touches(path):
             findings.complain("`condition` is missing", mark, path, "write {condition: service_started}")
@@ -127,7 +127,7 @@ def _check_count(service: Node, path: Path, findings: Findings) -> None:
 
 def _check_names(service: Node, path: Path, findings: Findings) -> None:
     name = service.at("container_name")
-    if name is not None and not _is_name(name.text):
+    if name is not None and not is_name(name.text):
         hint = "two or more letters, digits, dots, dashes, underscores; a letter or digit first"
         findings.complain(
             f"{shown(name.text)!r} cannot be a container's name", name.mark, (*path, "container_name"), hint
@@ -139,8 +139,8 @@ def _check_names(service: Node, path: Path, findings: Findings) -> None:
             here = (*path, "profiles", index)
             findings.complain(f"{shown(profile.text)!r} cannot be a profile's name", profile.mark, here, hint)
     hostname = service.at("hostname")
-    if hostname is not None and (len(hostname.text) > _MAX_HOSTNAME or not hostname.text.isprintable()):
-        message = f"a hostname has at most {_MAX_HOSTNAME} printable characters"
+    if hostname is not None and not _is_hostname(hostname.text):
+        message = f"a hostname has at most {_MAX_HOSTNAME} printable characters, no space or # among them"
         findings.complain(message, hostname.mark, (*path, "hostname"))
     directory = service.at("working_dir")
     if directory is not None and directory.text and not directory.text.startswith("/"):
@@ -148,7 +148,13 @@ def _check_names(service: Node, path: Path, findings: Findings) -> None:
         findings.complain(message, directory.mark, (*path, "working_dir"))
 
 
-def _is_name(text: str) -> bool:
+def _is_hostname(text: str) -> bool:
+    """It stands in lines of /etc/hosts, where a space would begin another name."""
+    return len(text) <= _MAX_HOSTNAME and text.isprintable() and " " not in text and "#" not in text
+
+
+def is_name(text: str) -> bool:
+    """May a container or a volume be called so?"""
     return len(text) > 1 and text[0] in _NAME_START and _NAME_REST.issuperset(text)
 
 
@@ -164,7 +170,7 @@ def _check_targets(service: Node, path: Path, findings: Findings) -> None:
 
 
 def _check_repetitions(service: Node, path: Path, findings: Findings) -> None:
-    for key in ("group_add", "security_opt"):
+    for key in ("external_links", "group_add", "security_opt"):
         node = service.at(key)
         seen: set[str] = set()
         for index, item in enumerate(node.elements if node else ()):
@@ -213,6 +219,9 @@ def _complain_of_circle(circle: list[str], services: Mapping[str, Node], finding
     first, last = circle[0], circle[-2]
     edge = services[last].at("depends_on", first)
     mark = (edge.key or edge.mark) if edge else services[last].mark
+    path: Path = ("services", last, "depends_on", first)
+    if edge is not None and edge.key is None:  # implied
+        path = next(("services", last, *found.path) for found in references(services[last]) if found.service == first)
     drawing = " → ".join(shown(name) for name in circle)
     message = "a service cannot depend on itself" if len(circle) == 2 else f"a dependency circle: {drawing}"
-    findings.complain(message, mark, ("services", last, "depends_on", first))
+    findings.complain(message, mark, path)

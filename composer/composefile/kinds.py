@@ -38,6 +38,12 @@ def _text_or_whole(value: Scalar) -> Scalar:
     return go_text(value)
 
 
+def _text_or_number(value: Scalar) -> Scalar:
+    if isinstance(value, (Date, bool)) or value is None:
+        raise _mistyped("a string or a number", value)
+    return value
+
+
 def _bool(value: Scalar) -> Scalar:
     if isinstance(value, bool):
         return value
@@ -143,6 +149,7 @@ KINDS: Mapping[str, Callable[[Scalar], Scalar]] = {
     "text": _text,
     "scalar": _any_scalar,
     "text or whole": _text_or_whole,
+    "text or number": _text_or_number,
     "bool": _bool,
     "real bool": _real_bool,
     "int": _whole,
@@ -159,6 +166,7 @@ NAMES: Mapping[str, str] = {
     "text": "a string",
     "scalar": "a string or a number",
     "text or whole": "a string or a whole number",
+    "text or number": "a string or a number",
     "bool": "true or false",
     "real bool": "true or false",
     "int": "a whole number",

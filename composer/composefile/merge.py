@@ -31,30 +31,50 @@ def _before_equals(node: Node) -> str:
     return node.text.partition("=")[0]
 
 
+def _text_at(node: Node, key: str) -> str:
+    child = node.items.get(key)
+    return child.text if child else ""
+
+
 def _path_of(node: Node) -> str:
-    file = node.items.get("path")
-    return file.text if file else ""
+    return _text_at(node, "path")
 
 
 def _target_of(node: Node) -> str:
-    target = node.items.get("target")
-    return target.text if target else ""
+    return _text_at(node, "target")
 
 
 def _whole(node: Node) -> str:
     return node.text
 
 
+def _port_key(node: Node) -> str:
+    from composer.composefile.ports import port_key
+
+    return port_key(node)
+
+
 _UNIQUE_BY: Final[Mapping[str, Callable[[Node], str]]] = {
     "services.*.cap_add": _before_equals,
     "services.*.cap_drop": _before_equals,
+    "services.*.dns": _before_equals,
+    "services.*.dns_opt": _before_equals,
+    "services.*.dns_search": _before_equals,
     "services.*.env_file": _path_of,
+    "services.*.expose": _whole,
     "services.*.extra_hosts": _whole,
+    "services.*.links": _before_equals,
+    "services.*.networks.*.aliases": _before_equals,
+    "services.*.networks.*.link_local_ips": _before_equals,
+    "services.*.ports": _port_key,
     "services.*.profiles": _before_equals,
     "services.*.tmpfs": _before_equals,
     "services.*.volumes": _target_of,
+    "x-jocker.address_pool": _whole,
 }
 """Lists in which the later of two equal items takes the earlier one's position."""
+
+_SUBNETS: Final = "networks.*.ipam.config"
 
 
 def merged(documents: list[Node], findings: Findings) -> Node:
@@ -86,12 +106,27 @@ def _merge(left: Node, right: Node, path: Path, pattern: str, findings: Findings
                 entries[key] = _settled(child, below)
         return left.with_value(entries)
     if isinstance(left.value, list) and isinstance(right.value, list):
+        if pattern == _SUBNETS:
+            return Node(_by_subnet(left.value, right.value, path, findings), right.mark, right.key)
         return Node(_unique([*left.value, *right.value], pattern), right.mark, right.key)
     if _form(left) != _form(right) and not any(str(key).startswith("x-") for key in path):
         hint = f"it is {_form(left)} in {left.mark.source.name}:{left.mark.line}; `!override` replaces it"
         findings.complain(f"{_form(right)} cannot override {_form(left)}", right.mark, path, hint)
         return left
     return _settled(right, pattern)
+
+
+def _by_subnet(left: list[Node], right: list[Node], path: Path, findings: Findings) -> list[Node]:
+    """Entries of both with one subnet become one; the others stand one after the other."""
+    done = list(left)
+    for item in right:
+        subnet = item.at("subnet")
+        at = next((at for at, other in enumerate(done) if subnet and _text_at(other, "subnet") == subnet.text), None)
+        if at is None:
+            done.append(_settled(item, f"{_SUBNETS}[]"))
+        else:
+            done[at] = _merge(done[at], item, (*path, at), f"{_SUBNETS}[]", findings)
+    return done
 
 
 def _settled(node: Node, pattern: str) -> Node:

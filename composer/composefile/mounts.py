@@ -18,6 +18,8 @@ _TMPFS_FLAGS = frozenset({
 })  # fmt: skip
 _TMPFS_VALUES = frozenset({"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"})
 _BELONGS: Final[Mapping[str, str]] = {"bind": "bind", "tmpfs": "tmpfs", "volume": "volume"}
+_BARE: Final = 2
+"""An anonymous volume of so few characters is all that docker compose says of it: without an empty `volume`."""
 
 
 def mount(node: Node, path: Path, base: Base, findings: Findings) -> Node | None:
@@ -51,27 +53,51 @@ def _from_short(node: Node, text: str, path: Path, findings: Findings) -> Node |
         findings.complain("too many colons", node.mark, path, "options stand in one list: ./data:/data:ro,rslave")
         return None
     if len(parts) == 1:
-        return node.with_value({"type": _new("volume", node), "target": _new(text, node), "volume": _new({}, node)})
-    source, target = parts[0], parts[1]
-    if not source.startswith((".", "/", "~")):
-        _refuse_named(source, node.mark, path, findings)
-        return None
-    bind = {"create_host_path": _new(True, node)}
-    entries = {"type": _new("bind", node), "source": _new(source, node), "target": _new(target, node)}
-    for option in parts[2].split(",") if len(parts) == 3 else ():
-        if option in {"ro", "rw"}:
-            entries["read_only"] = _new(option == "ro", node)
-        elif option in {"z", "Z"}:
-            bind["selinux"] = _new(option, node)
-        elif option in _PROPAGATIONS:
-            bind["propagation"] = _new(option, node)
-        elif option not in _DESKTOP_HINTS:
-            hint = "known are ro, rw, z, Z and the propagations private, shared, slave with or without a leading r"
-            findings.complain(f"unknown mount option {shown(option)!r}", node.mark, path, hint)
+        anonymous = {"type": _new("volume", node), "target": _new(text, node)}
+        return node.with_value(anonymous if len(text) <= _BARE else {**anonymous, "volume": _new({}, node)})
+    source, target, *options = parts
+    named = not source.startswith((".", "/", "~"))
+    kind = "volume" if named else "bind"
+    entries = {"type": _new(kind, node), "source": _new(source, node), "target": _new(target, node)}
+    parts_of = {"": entries, "bind": {} if named else {"create_host_path": _new(True, node)}, "volume": {}}
+    for option in options[0].split(",") if options else ():
+        if option in _DESKTOP_HINTS:
+            continue
+        found = _meaning(option, named=named)
+        if found is None:
+            _complain_of_option(option, node.mark, path, findings, named=named)
             return None
+        part, key, value = found
+        parts_of[part][key] = _new(value, node)
     if entries.get("read_only") == _new(False, node):
         del entries["read_only"]
-    return node.with_value({**entries, "bind": _new(bind, node)})
+    if parts_of["bind"]:
+        entries["bind"] = _new(parts_of["bind"], node)
+    if named:
+        entries["volume"] = _new(parts_of["volume"], node)
+    return node.with_value(entries)
+
+
+def _meaning(option: str, *, named: bool) -> tuple[str, str, str | bool] | None:
+    """An option of the short form in the long one: where it goes ("" is the mount itself), key, value."""
+    if option in {"ro", "rw"}:
+        return "", "read_only", option == "ro"
+    if option in {"z", "Z"}:
+        return "bind", "selinux", option
+    if option in _PROPAGATIONS and not named:
+        return "bind", "propagation", option
+    return ("volume", "nocopy", True) if option == "nocopy" and named else None
+
+
+def _complain_of_option(option: str, mark: Mark, path: Path, findings: Findings, *, named: bool) -> None:
+    if option in _PROPAGATIONS:
+        findings.complain(f"a volume has no propagation: {option}", mark, path, "only a directory of the host has one")
+    elif option == "nocopy":
+        findings.complain("nothing is copied into a directory of the host", mark, path, "remove nocopy")
+    else:
+        known = "nocopy" if named else "the propagations private, shared, slave with or without a leading r"
+        hint = f"known are ro, rw, z, Z and {known}"
+        findings.complain(f"unknown mount option {shown(option)!r}", mark, path, hint)
 
 
 def _finished(node: Node, path: Path, base: Base, findings: Findings) -> Node | None:
@@ -83,7 +109,7 @@ def _finished(node: Node, path: Path, base: Base, findings: Findings) -> Node | 
         findings.complain(f"`{'type' if kind is None else 'target'}` is missing", node.mark, path)
         return None
     for key, owner in _BELONGS.items():
-        if key in entries and kind.text != owner:
+        if key in entries and kind.text != owner and not _is_relabelling(kind, key, entries[key]):
             mark = entries[key].key or entries[key].mark
             findings.complain(f"`{key}` goes with `type: {owner}`", mark, (*path, key))
             return None
@@ -98,18 +124,15 @@ def _finished(node: Node, path: Path, base: Base, findings: Findings) -> Node | 
             findings.complain("the home of another user is not looked up", source.mark, path, "write the whole path")
             return None
         entries["source"] = source.with_value(absolute(source.text, base))
-    elif source is not None and source.text:
-        if kind.text == "tmpfs":
-            findings.complain("a tmpfs has no source", source.key or source.mark, path)
-        else:
-            _refuse_named(source.text, source.mark, path, findings)
+    elif source is not None and source.text and kind.text == "tmpfs":
+        findings.complain("a tmpfs has no source", source.key or source.mark, path)
         return None
     return node.with_value(entries)
 
 
-def _refuse_named(source: str, mark: Mark, path: Path, findings: Findings) -> None:
-    hint = f"a directory of the host starts with a dot or a slash: ./{source}" if source.isprintable() else ""
-    findings.complain(f"the named volume {shown(source)!r}: named volumes are not supported yet", mark, path, hint)
+def _is_relabelling(kind: Node, key: str, options: Node) -> bool:
+    """The one thing of `bind` that a volume may have: `data:/data:z` in its long form."""
+    return kind.text == "volume" and key == "bind" and options.items.keys() <= {"selinux"}
 
 
 def _target_is_usable(target: str, mark: Mark, path: Path, findings: Findings) -> bool:

@@ -9,16 +9,18 @@ from typing import Final, NamedTuple
 from composer.composefile.bind import bind_service, canonical_project
 from composer.composefile.canonical import canonical
 from composer.composefile.checks import check_nulls, checked, did_you_mean
-from composer.composefile.consistency import check_services, load_seccomp, read_or_complain
+from composer.composefile.consistency import check_services, load_seccomp, named_volumes, read_or_complain, replicas_of
 from composer.composefile.environment import Reader, resolved
 from composer.composefile.hostpaths import Base, absolute
+from composer.composefile.implied import completed
 from composer.composefile.interpolate import interpolated
 from composer.composefile.merge import merged
 from composer.composefile.names import name_from_file, name_of_directory
+from composer.composefile.netbind import bind_networks
 from composer.composefile.tree import Findings, Mark, Node, Source
 from composer.composefile.yaml import parse_yaml
 from composer.errors import UsageError
-from composer.model.service import Project, Service
+from composer.model.service import Project, Service, Volume
 
 
 class StackText(NamedTuple):
@@ -79,6 +81,11 @@ def _without_version(document: Node, context: Context) -> Node:
 DOCUMENT_PASSES: Final[tuple[Pass, ...]] = (_interpolated, _checked, _without_version, _canonical)
 """What happens to each document by itself, before all are merged."""
 
+_WIRED: Final = frozenset({
+    "external_links", "ipc", "links", "mac_address", "network_mode", "networks", "pid", "ports", "uts",
+})  # fmt: skip
+"""What makes a look at the wiring worth its modules: a plain stack is on its default network."""
+
 
 def load_project(sources: Sources, read: Reader, *, with_services: tuple[str, ...] = ()) -> Project:
     """The project the sources describe. `with_services` are named by the user: their profiles become active.
@@ -113,9 +120,17 @@ def _assembled(
     tree: Node, name: str, sources: Sources, context: Context, read: Reader, with_services: tuple[str, ...]
 ) -> Project:
     environment, base, findings = context
-    everything = tree.at("services")
-    enabled, disabled = _by_profile(everything.items if everything else {}, sources.profiles, with_services, findings)
+    written, defined = tree.at("services"), tree.at("networks")
+    networks = defined.items if defined else {}
+    everything = {key: completed(service) for key, service in (written.items.items() if written else ())}
+    enabled, disabled = _by_profile(everything, sources.profiles, with_services, findings)
     check_services(enabled, disabled, findings)
+    if written is not None and (networks or any(not _WIRED.isdisjoint(one.items) for one in written.items.values())):
+        from composer.composefile.netchecks import check_wiring
+
+        replicas = {key: replicas_of(service) for key, service in enabled.items()}
+        check_wiring(name, enabled, disabled, networks, replicas, findings)
+    volumes = _volumes(name, tree, enabled, findings)
     seccomp = load_seccomp(enabled, base, read, sources.cwd, findings)
     enabled = {
         key: resolved(node, ("services", key), environment, read, sources.cwd, findings)
@@ -125,8 +140,11 @@ def _assembled(
     templates = _templates(enabled, defaults, base, read, sources.cwd, findings)
     findings.raise_if_any()
 
+    real = bind_networks(name, networks, enabled)
+    pool = tree.at("x-jocker", "address_pool")
+
     def bound(services: Mapping[str, Node]) -> dict[str, Service]:
-        return {key: bind_service(key, node, defaults, templates.get(key)) for key, node in services.items()}
+        return {key: bind_service(key, node, defaults, templates.get(key), real) for key, node in services.items()}
 
     return Project(
         name=name,
@@ -134,11 +152,26 @@ def _assembled(
         files=tuple(file.path for file in sources.files),
         services=bound(enabled),
         disabled=bound(disabled),
+        networks=real,
+        volumes=volumes,
+        address_pool=tuple(item.text for item in pool.elements) if pool else (),
         environment=environment,
         warnings=tuple(findings.warnings),
         seccomp_profiles=seccomp,
         canonical=canonical_project(name, tree, enabled),
     )
+
+
+def _volumes(name: str, tree: Node, services: Mapping[str, Node], findings: Findings) -> dict[str, Volume]:
+    """The volumes that the services use, by key. What cannot be is complained about."""
+    defined = tree.at("volumes")
+    if (defined is None or not defined.items) and not any(any(named_volumes(one)) for one in services.values()):
+        return {}
+    from composer.composefile.volumes import bind_volumes, check_volumes
+
+    known = defined.items if defined else {}
+    check_volumes(name, services, known, findings)
+    return bind_volumes(name, services, known)
 
 
 def _by_profile(

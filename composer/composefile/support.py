@@ -24,15 +24,23 @@ Key = tuple[str, Support, str]
 
 # `*` stands for a name the user chose, `[]` for an item of a list
 _SUPPORTED: Final[Mapping[str, str]] = {
-    "": "name services x-jocker",
+    "": "name networks services volumes x-jocker",
+    "networks.*": "driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name",
+    "networks.*.external": "name",
+    "networks.*.ipam": "config driver",
+    "networks.*.ipam.config[]": "aux_addresses gateway ip_range subnet",
     "services.*": """
-        annotations cap_add cap_drop command container_name cpus depends_on deploy entrypoint env_file
-        environment extra_hosts group_add hostname image init labels mem_limit network_mode pids_limit
-        privileged profiles pull_policy read_only restart scale security_opt shm_size stdin_open
-        stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes working_dir x-jocker""",
+        annotations cap_add cap_drop cgroup command container_name cpus depends_on deploy dns dns_opt dns_search
+        domainname entrypoint env_file environment expose external_links extra_hosts group_add hostname image
+        init ipc labels links mac_address mem_limit network_mode networks pid pids_limit ports privileged
+        profiles pull_policy read_only restart scale security_opt shm_size stdin_open stop_grace_period
+        stop_signal sysctls tmpfs tty ulimits user uts volumes working_dir x-jocker""",
     "services.*.depends_on.*": "condition required restart",
     "services.*.deploy": "replicas",
     "services.*.env_file[]": "format path required",
+    "services.*.networks.*": """
+        aliases gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address priority""",
+    "services.*.ports[]": "host_ip protocol published target",
     "services.*.ulimits.*": "hard soft",
     "services.*.volumes[]": "bind read_only source target tmpfs type volume",
     "services.*.volumes[].bind": "create_host_path propagation recursive",
@@ -40,11 +48,16 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "services.*.volumes[].volume": "nocopy",
     "services.*.x-jocker": "retry template",
     "services.*.x-jocker.retry": "attempts max_wait on wait",
-    "x-jocker": "retry template",
+    "volumes.*": "driver driver_opts external labels name",
+    "volumes.*.external": "name",
+    "x-jocker": "address_pool retry template",
     "x-jocker.retry": "attempts max_wait on wait",
 }
 _NO_EFFECT: Final[Mapping[str, str]] = {
     "": "version",
+    "networks.*": "attachable",
+    "networks.*.ipam": "options",
+    "services.*.ports[]": "app_protocol mode name",
     "services.*.volumes[]": "consistency",
     "services.*.volumes[].bind": "selinux",
 }
@@ -54,21 +67,17 @@ _DEVICE_REQUEST = "capabilities count device_ids driver options"
 _UPDATE = "delay failure_action max_failure_ratio monitor order parallelism"
 _FILE_REFERENCE = "gid mode source target uid"
 _LATER: Final[Mapping[str, str]] = {
-    "": "configs include models networks secrets volumes",
+    "": "configs include models secrets",
     "configs.*": "content environment external file labels name template_driver",
     "include[]": "env_file path project_directory",
     "models.*": "context_size model name runtime_flags",
-    "networks.*": "attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name",
-    "networks.*.ipam": "config driver options",
-    "networks.*.ipam.config[]": "aux_addresses gateway ip_range subnet",
     "secrets.*": "driver driver_opts environment external file labels name template_driver",
     "services.*": """
-        attach blkio_config build cgroup cgroup_parent configs cpu_count cpu_percent cpu_period cpu_quota
-        cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec develop device_cgroup_rules devices dns
-        dns_opt dns_search domainname expose extends external_links gpus healthcheck ipc isolation label_file
-        links logging mac_address mem_reservation mem_swappiness memswap_limit models networks
-        oom_kill_disable oom_score_adj pid platform ports post_start pre_start pre_stop provider
-        pull_refresh_after runtime secrets storage_opt use_api_socket userns_mode uts volumes_from""",
+        attach blkio_config build cgroup_parent configs cpu_count cpu_percent cpu_period cpu_quota
+        cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec develop device_cgroup_rules devices
+        extends gpus healthcheck isolation label_file logging mem_reservation mem_swappiness memswap_limit
+        models oom_kill_disable oom_score_adj platform post_start pre_start pre_stop provider
+        pull_refresh_after runtime secrets storage_opt use_api_socket userns_mode volumes_from""",
     "services.*.blkio_config": (
         "device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device"
     ),
@@ -106,10 +115,7 @@ _LATER: Final[Mapping[str, str]] = {
     "services.*.healthcheck": "disable interval retries start_interval start_period test timeout",
     "services.*.logging": "driver options",
     "services.*.models.*": "endpoint_var model_var",
-    "services.*.networks.*": """
-        aliases driver_opts gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address
-        priority""",
-    "services.*.ports[]": "app_protocol host_ip mode name protocol published target",
+    "services.*.networks.*": "driver_opts",
     "services.*.post_start[]": _HOOK,
     "services.*.pre_start[]": f"{_HOOK} image per_replica",
     "services.*.pre_stop[]": _HOOK,
@@ -118,7 +124,6 @@ _LATER: Final[Mapping[str, str]] = {
     "services.*.volumes[]": "image",
     "services.*.volumes[].image": "subpath",
     "services.*.volumes[].volume": "labels subpath",
-    "volumes.*": "driver driver_opts external labels name",
 }
 _TABLES = (
     (Support.SUPPORTED, _SUPPORTED),
@@ -127,15 +132,28 @@ _TABLES = (
 )
 _NOTES: Final[Mapping[str, str]] = {
     "version": "obsolete in the specification; a warning",
-    "services.*.network_mode": "none and host",
+    "networks.*.attachable": "every network of the machine is",
+    "networks.*.driver": "bridge",
+    "networks.*.driver_opts": "mtu, bridge name, icc, masquerading, host binding",
+    "networks.*.external.name": "obsolete in the specification; a warning",
+    "networks.*.ipam.driver": "default",
+    "networks.*.ipam.options": "docker compose drops them, too",
+    "services.*.ports[].mode": "for clusters",
+    "services.*.ports[].name": "documentation",
+    "services.*.ports[].app_protocol": "documentation",
+    "services.*.ports[].protocol": "tcp and udp",
+    "services.*.uts": "host",
     "services.*.restart": '"no" only',
     "services.*.depends_on.*.condition": "service_started and service_completed_successfully",
-    "services.*.volumes[].type": "bind and tmpfs, and volume without a source",
+    "services.*.volumes[].type": "bind, tmpfs, volume",
     "services.*.pull_policy": "always, never, missing",
     "services.*.volumes[].consistency": "a hint to Docker Desktop",
     "services.*.volumes[].bind.selinux": "no relabelling",
     "services.*.x-jocker": "ours: template and retry",
-    "x-jocker": "ours: defaults for every service",
+    "volumes.*.driver": "local",
+    "volumes.*.driver_opts": "an empty one; options are not supported yet",
+    "volumes.*.external.name": "obsolete in the specification; a warning",
+    "x-jocker": "ours: defaults for every service, and where networks get their addresses",
 }
 
 NO_EXTENSIONS: Final = frozenset({"services.*.env_file[]", "services.*.x-jocker", "services.*.x-jocker.retry"}) | {

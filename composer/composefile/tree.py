@@ -77,6 +77,8 @@ class Findings:
     def __init__(self) -> None:
         self.complaints: list[Complaint] = []
         self.warnings: list[str] = []
+        self.ports = 0
+        """How many ports the short forms have become: a range is short to write, so somebody must count."""
 
     def complain(self, message: str, mark: Mark, path: Path, hint: str = "") -> None:
         complaint = Complaint(message, place_of(mark, path), hint)

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from composer.errors import Place
 from composer.frozen import field, frozen
+from composer.model.network import Attachment, Network, Port
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 PullPolicy = Literal["always", "never", "missing"]
@@ -63,7 +64,27 @@ class AnonymousVolume(NamedTuple):
     nocopy: bool = False
 
 
-Mount = BindMount | TmpfsMount | AnonymousVolume
+class NamedVolume(NamedTuple):
+    """A volume with a name: in the stack file's words its key in the model, its real name once it is desired."""
+
+    target: str
+    volume: str
+    read_only: bool = False
+    nocopy: bool = False
+
+
+Mount = BindMount | TmpfsMount | AnonymousVolume | NamedVolume
+
+
+@frozen(shown=False)
+class Volume:
+    """One top-level volume that an enabled service uses. `name` is the real one (`<project>_<key>`)."""
+
+    key: str
+    name: str
+    place: Place
+    external: bool = False
+    labels: Mapping[str, str] = field(factory=dict)
 
 
 @frozen(shown=False)
@@ -99,7 +120,29 @@ class Service:
     stop_grace_seconds: float = 10.0
     tty: bool = False
     stdin_open: bool = False
-    network_mode: Literal["none", "host"] = "none"
+    network_mode: str = ""
+    """"" (the networks below), `none`, `host`, `bridge`, `service:NAME` or `container:NAME`."""
+    networks: tuple[Attachment, ...] = ()
+    """In the order of attachment: highest `priority` first, then by key. Empty if `network_mode` says otherwise."""
+    ports: tuple[Port, ...] = ()
+    expose: tuple[str, ...] = ()
+    """`80/tcp`, `8000-8010/udp`: told, not acted on."""
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_opt: tuple[str, ...] = ()
+    domainname: str = ""
+    links: tuple[tuple[str, str], ...] = ()
+    """Service and the name it has for us."""
+    external_links: tuple[tuple[str, str], ...] = ()
+    """Container of another stack, and the name it has for us."""
+    pid: str = ""
+    """"" (its own), `host`, `service:NAME` or `container:NAME`."""
+    ipc: str = ""
+    """"" or `private`, `shareable`, `host`, `none`, `service:NAME` or `container:NAME`."""
+    uts: str = ""
+    """"" or `host`."""
+    cgroup: str = ""
+    """"" (as the machine has it), `host` or `private`."""
     ulimits: Mapping[str, Ulimit] = field(factory=dict)
     sysctls: Mapping[str, str] = field(factory=dict)
     security_opt: tuple[str, ...] = ()
@@ -130,6 +173,12 @@ class Project:
     files: tuple[str, ...]
     services: Mapping[str, Service]
     disabled: Mapping[str, Service] = field(factory=dict)
+    networks: Mapping[str, Network] = field(factory=dict)
+    """By key, those that enabled services use."""
+    volumes: Mapping[str, Volume] = field(factory=dict)
+    """By key, those that enabled services use."""
+    address_pool: tuple[str, ...] = ()
+    """`x-jocker: {address_pool: …}`: CIDRs that networks without a subnet of their own get theirs from."""
     environment: Mapping[str, str] = field(factory=dict)
     warnings: tuple[str, ...] = ()
     seccomp_profiles: Mapping[str, str] = field(factory=dict)

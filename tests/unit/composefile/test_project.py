@@ -132,7 +132,9 @@ def test_every_attribute_reaches_the_model() -> None:
 def test_what_is_not_written_has_the_specification_s_default() -> None:
     project = full()
     service = project.services["b"]
-    assert service == Service(name="b", place=service.place, image="y", retry=Retry(attempts=5, wait=0.5))
+    assert service == Service(
+        name="b", place=service.place, image="y", network_mode="none", retry=Retry(attempts=5, wait=0.5)
+    )
     assert str(service.place) == "jocker.yml:45:3  services.b"
 
 
@@ -224,8 +226,8 @@ def test_the_name_is_found_without_yaml_only_where_that_is_sure(text: str, sure:
 
 
 def test_unsupported_keys_and_unknown_ones_are_told_together() -> None:
-    assert complaints_of({"service": "ports: [80]\nfoo: 1\nuser: 5"}) == [
-        "jocker.yml:5:5  services.a.ports: not supported yet",
+    assert complaints_of({"service": "attach: true\nfoo: 1\nuser: 5"}) == [
+        "jocker.yml:5:5  services.a.attach: not supported yet",
         "jocker.yml:6:5  services.a.foo: unknown key",
         'jocker.yml:7:11  services.a.user: must be a string, not the number 5 (put it in quotes: "5")',
     ]
@@ -237,8 +239,12 @@ def test_the_table_of_keys_is_complete_and_without_repetition() -> None:
     assert len(paths) == len(set(paths))
     support = {path: support for path, support, _ in table}
     assert support["services.*.image"] is Support.SUPPORTED
-    assert support["services.*.ports"] is Support.LATER
+    assert support["services.*.ports"] is Support.SUPPORTED
+    assert support["services.*.networks.*.driver_opts"] is Support.LATER
+    assert support["networks.*.ipam.options"] is Support.NO_EFFECT
     assert support["services.*.build.additional_contexts"] is Support.LATER
+    assert support["volumes.*.labels"] is Support.SUPPORTED
+    assert support["services.*.volumes[].volume.subpath"] is Support.LATER
     assert support["version"] is Support.NO_EFFECT
 
 
