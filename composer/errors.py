@@ -13,6 +13,7 @@ JockerError                    exit 1   it failed
 ├── ContainerError             exit 1   a container could not be made, started or stopped
 │   ├── CommandNotStarted      exit 1   its command is not there or cannot be run (`run`, `exec`: 127, 126)
 │   └── DiedAtOnce             exit 1   it was started and has ended
+├── NetworkError               exit 1   a network, an address or a port cannot be had
 ├── CommandFailed              exit 1   a program we ran said no
 ├── LockTimeout                exit 1   another command holds the stack
 ├── Interrupted                exit 130 Ctrl-C or SIGTERM
@@ -135,6 +136,10 @@ class DiedAtOnce(ContainerError):
     def __init__(self, message: str, exit_code: int | None) -> None:
         super().__init__(message)
         self.died_with = exit_code
+
+
+class NetworkError(JockerError):
+    """A network could not be made, changed or removed; an address or a port is not to be had."""
 
 
 class CommandFailed(JockerError):

@@ -13,13 +13,17 @@ import stackcases
 from ruamel.yaml import YAML
 
 from composer.actual.parse import actual_of, record_of
-from composer.actual.state import ActualContainer, ActualStack, Status
+from composer.actual.state import ActualContainer, ActualNetwork, ActualStack, Status
+from composer.desired.addresses import DEFAULT_POOL
 from composer.desired.build import desire, oneoff, replica
 from composer.desired.hashing import container_id
-from composer.desired.state import DesiredContainer, DesiredStack
+from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredStack, Endpoint
+from composer.desired.wire import leased, wire
+from composer.frozen import replace
 from composer.image.config import ImageConfig
 from composer.image.reference import normalise
 from composer.model.service import AnonymousVolume, Project
+from composer.plan.attaching import ends_of
 from composer.plan.plan import Plan
 from composer.plan.policy import Policy
 from composer.plan.reconcile import plan_up
@@ -29,7 +33,7 @@ CASES = Path(__file__).parent / "cases" / "plan"
 CREATED_AT = 1_700_000_000.0
 KEYS = {
     *("name", "stack", "profiles", "images", "absent", "before", "before_images", "actual", "do", "policy"),
-    *("plan", "unchanged", "warnings", "differences", "steps", "error"),
+    *("plan", "unchanged", "warnings", "differences", "steps", "error", "networks", "volumes"),
 }
 
 
@@ -49,7 +53,8 @@ def project(text: str, profiles: Iterable[str] = (), services: Iterable[str] = (
     tree = YAML(typ="safe").load(text) or {}
     services_of = {name: service or {} for name, service in (tree.get("services") or {}).items()}
     for service in services_of.values():
-        service.setdefault("network_mode", "none")
+        if "networks" not in service:
+            service.setdefault("network_mode", "none")
         service.setdefault("image", "app")
     case = {"files": {"jocker.yml": json.dumps({**tree, "services": services_of})}, "project": "p"}
     return stackcases.load({**case, "profiles": tuple(profiles), "with_services": tuple(services)})
@@ -79,7 +84,42 @@ def desired(
     return desire(wanted, {name: image(name, **details.get(name, {})) for name in here})
 
 
-def actual(described: Mapping[str, Any], now: DesiredStack, before: DesiredStack) -> ActualStack:
+def networks_there(
+    described: Mapping[str, Any] | None, before: DesiredStack, found: Mapping[str, ActualContainer]
+) -> list[ActualNetwork]:
+    """The networks that are there, with leases for all containers on them. If nothing is said, those of the stack as it
+    was; `described` maps names to `null`, or to a mapping with
+
+    - `faults`: what is missing of it; `without`: keys of containers that have no lease (any more);
+    - `project` and `key`: whose it is; `of_others`: ids of containers of other stacks on it.
+    """
+    if described is None:
+        described = {name: None for name, one in before.networks.items() if not one.external} if found else {}
+    made = []
+    for name, given in described.items():
+        fields = given or {}
+        wanted = before.networks.get(name, DesiredNetwork(name=name))
+        changed = {key: fields[key] for key in ("project", "key") if key in fields}
+        wiring = wire(
+            replace(wanted, external=False, **changed), pool=DEFAULT_POOL, taken=(), uplink="jk0", names=True, now=0.0
+        )
+        for key, container in found.items():
+            ends = [end for end in ends_of(container) if end.network == name]
+            if ends and key not in fields.get("without", ()):
+                wiring = leased(wiring, container.id, ends[0])
+        for other in fields.get("of_others", ()):
+            wiring = leased(wiring, other, Endpoint(name))
+        made.append(ActualNetwork(wiring=wiring, faults=tuple(fields.get("faults", ()))))
+    return made
+
+
+def actual(
+    described: Mapping[str, Any],
+    now: DesiredStack,
+    before: DesiredStack,
+    networks: Mapping[str, Any] | None = None,
+    volumes: Mapping[str, str] | None = None,
+) -> ActualStack:
     """What is there. `described` maps `SERVICE-NUMBER` to `STATUS [EXIT CODE]`, or to a mapping with `status` and
 
     - `from: now`: made from the stack as it is now, not as it was `before`;
@@ -114,7 +154,7 @@ def actual(described: Mapping[str, Any], now: DesiredStack, before: DesiredStack
             started_at=0.0,
             finished_at=0.0,
         )
-    return ActualStack.of("p", found.values())
+    return ActualStack.of("p", found.values(), networks_there(networks, before, found), volumes)
 
 
 def _made(stack: DesiredStack, key: str, fields: Mapping[str, Any]) -> DesiredContainer:
@@ -138,7 +178,9 @@ class Situation:
         self.desired = desired(self.project, images=case.get("images"), absent=case.get("absent", ()))
         before = project(case["before"], ["*"]) if "before" in case else self._everything()
         self.before = desired(before, images=case.get("before_images", case.get("images")))
-        self.actual = actual(case.get("actual") or {}, self.desired, self.before)
+        self.actual = actual(
+            case.get("actual") or {}, self.desired, self.before, case.get("networks"), case.get("volumes")
+        )
 
     def _everything(self) -> Project:
         return project(self.case.get("stack", "services: {}"), ["*"])

@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
 
 from composer.actual.parse import actual_of
-from composer.actual.state import ActualContainer, ActualStack
+from composer.actual.state import ActualContainer, ActualNetwork, ActualStack
 from composer.host import records
 from composer.host.state import snapshot
 from composer.paths import Paths
 
+if TYPE_CHECKING:
+    from composer.model.wiring import Wiring
+
 
 def observe(paths: Paths, project: str) -> ActualStack:
-    """One project as it is now."""
+    """The containers of one project as they are now; networks are left out."""
     mine = [record for record in records.every(paths) if record.get("project") == project]
     return ActualStack.of(project, (_seen(paths, record) for record in mine))
+
+
+def observe_stack(paths: Paths, project: str, names: Collection[str] = (), *, faults: bool = True) -> ActualStack:
+    """One project with its networks: its own, those called `names`, those its containers are on. Without `faults`
+    nobody looks whether they work.
+    """
+    from composer.host import networks, volumes
+
+    seen = observe(paths, project)
+    ids = {one.id for one in seen.containers}
+    found = [
+        wiring
+        for wiring in networks.every(paths)
+        if wiring.project == project or wiring.name in names or not ids.isdisjoint(wiring.leases)
+    ]
+    return ActualStack.of(project, seen.containers, observe_networks(paths, found, faults=faults), volumes.named(paths))
+
+
+def observe_networks(paths: Paths, found: Iterable[Wiring], *, faults: bool = True) -> tuple[ActualNetwork, ...]:
+    """These networks as they are now."""
+    wirings = tuple(found)
+    if not faults or not wirings:
+        return tuple(ActualNetwork(wiring=wiring) for wiring in wirings)
+    from composer.host import foreign_firewall, router
+
+    uplinks = [wiring.uplink for wiring in wirings if wiring.uplink]
+    kept_out = foreign_firewall.kept_out(uplinks) if uplinks else frozenset()
+    behind_wall = ("docker's firewall does not let it pass (DOCKER-USER)",)
+    return tuple(
+        ActualNetwork(
+            wiring=wiring,
+            faults=router.faults(paths, wiring) + (behind_wall if wiring.uplink in kept_out else ()),
+        )
+        for wiring in wirings
+    )
 
 
 def observe_all(paths: Paths) -> tuple[ActualStack, ...]:

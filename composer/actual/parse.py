@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from composer.actual.state import ActualContainer, Status
+from composer.actual.state import ActualContainer, PublishedPort, Status
 from composer.desired.hashing import spec_from_json, spec_to_json
 from composer.desired.state import DesiredContainer
 from composer.errors import ContainerError
@@ -82,6 +82,16 @@ def _retry(record: Mapping[str, Any]) -> Retry | None:
     return None
 
 
+def _published(record: Mapping[str, Any]) -> tuple[PublishedPort, ...]:
+    """Those entries that can be read."""
+    found = record.get("published")
+    return tuple(
+        PublishedPort(*entry)
+        for entry in (found if isinstance(found, list) else ())
+        if isinstance(entry, list) and list(map(type, entry)) == [str, str, int, int]
+    )
+
+
 def _texts(value: Any) -> dict[str, str]:
     """The pairs of texts of a mapping; what else is there is left out."""
     if not isinstance(value, Mapping):
@@ -131,4 +141,5 @@ def actual_of(
         volumes=_texts(record.get("volumes")),
         depends_on=_dependencies(record),
         retry=_retry(record),
+        published=_published(record),
     )

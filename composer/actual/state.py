@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from composer.frozen import field, frozen
 from composer.model.service import Dependency, Retry
+from composer.model.wiring import Wiring
 
 
 class Status(StrEnum):
@@ -30,11 +31,21 @@ class Status(StrEnum):
         return self in {Status.CREATED, Status.RUNNING, Status.PAUSED}
 
 
+class PublishedPort(NamedTuple):
+    """A port of the machine that a container got, as its record has it. `host_ip` is "" for all addresses."""
+
+    protocol: str
+    host_ip: str
+    published: int
+    target: int
+
+
 @frozen(shown=False)
 class ActualContainer:
     """One container as found. Times are seconds since the epoch, 0 = not yet; `exit_code` only when exited
     (None: unknown, as after a reboot). `spec` is the recorded `ContainerSpec` as JSON values. `volumes` maps
     target to anonymous volume name. `replaces` is the id of the container this one was made to replace, or "".
+    `published` are the ports it has while it runs.
     """
 
     id: str
@@ -60,17 +71,46 @@ class ActualContainer:
     volumes: Mapping[str, str] = field(factory=dict)
     depends_on: Mapping[str, Dependency] = field(factory=dict)
     retry: Retry | None = None
+    published: tuple[PublishedPort, ...] = ()
+
+
+@frozen(shown=False)
+class ActualNetwork:
+    """One network as found. `faults` say in words what is missing of it; none: it works."""
+
+    wiring: Wiring
+    faults: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.wiring.name
 
 
 @frozen(shown=False)
 class ActualStack:
-    """One project as found, containers sorted by service, number, age."""
+    """One project as found, containers sorted by service, number, age. `networks` by real name: the project's own, and
+    those others have made that it uses or asks for.
+    """
 
     project: str
     containers: tuple[ActualContainer, ...] = ()
+    networks: Mapping[str, ActualNetwork] = field(factory=dict)
+    volumes: Mapping[str, str] = field(factory=dict)
+    """Named volumes of the store: name to the project they were made for ("" = none)."""
 
     @classmethod
-    def of(cls, project: str, containers: Iterable[ActualContainer]) -> ActualStack:
-        """The stack of these containers, given in any order: plans do not depend on how a directory is listed."""
+    def of(
+        cls,
+        project: str,
+        containers: Iterable[ActualContainer],
+        networks: Iterable[ActualNetwork] = (),
+        volumes: Mapping[str, str] | None = None,
+    ) -> ActualStack:
+        """The stack of these, given in any order: plans do not depend on how a directory is listed."""
         in_order = sorted(containers, key=lambda one: (one.service, one.oneoff, one.number, one.created_at, one.id))
-        return cls(project=project, containers=tuple(in_order))
+        by_name = {one.name: one for one in sorted(networks, key=lambda one: one.name)}
+        return cls(project=project, containers=tuple(in_order), networks=by_name, volumes=dict(volumes or {}))
+
+    def networks_of(self, one: ActualContainer) -> tuple[ActualNetwork, ...]:
+        """Those on which the container has a lease."""
+        return tuple(network for network in self.networks.values() if one.id in network.wiring.leases)

@@ -34,6 +34,22 @@ class HostDevice(NamedTuple):
     gid: int
 
 
+class Namespaces(NamedTuple):
+    """Where namespaces are that a container does not make for itself: paths, "" = it makes its own.
+
+    `shm` is the directory of the machine that is its /dev/shm, `hostname` that of whose network it shares.
+    """
+
+    network: str = ""
+    pid: str = ""
+    ipc: str = ""
+    shm: str = ""
+    hostname: str = ""
+
+
+OWN_NAMESPACES = Namespaces()
+
+
 @frozen
 class MachineFacts:
     """What a bundle depends on besides the container: gathered once by `host.machine_facts`.
@@ -69,6 +85,7 @@ def build_context(
     facts: MachineFacts,
     files: Mapping[str, str],
     volumes: Mapping[str, str],
+    namespaces: Namespaces,
     console_size: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """The variables of `config.json.j2`; `docs/templates.md` lists them for people.
@@ -78,8 +95,7 @@ def build_context(
     """
     spec = container.spec
     where = f'service "{container.service}"'
-    private_network = spec.network_mode != "host"
-    hostname = container_hostname(spec, container_id, facts.hostname)
+    hostname = namespaces.hostname or container_hostname(spec, container_id, facts.hostname)
     granted = security.capabilities(spec, facts.capabilities, where)
     return {
         "oci_version": defaults.OCI_VERSION,
@@ -94,7 +110,7 @@ def build_context(
         },
         "spec": spec,
         "machine": facts,
-        "hostname": hostname,
+        "hostname": hostname if spec.uts != "host" else "",
         "root": {"path": rootfs, "readonly": spec.read_only},
         "process": {
             "args": _args(spec, facts, where),
@@ -117,7 +133,13 @@ def build_context(
             "selinux_label": security.selinux_labels(spec, enabled=facts.selinux).process,
         },
         "mounts": mounts.all_mounts(
-            spec, kernel=facts.kernel, init=facts.init_path, files=files, volumes=volumes, where=where
+            spec,
+            kernel=facts.kernel,
+            init=facts.init_path,
+            files=files,
+            volumes=volumes,
+            shm=namespaces.shm,
+            where=where,
         ),
         "annotations": {
             "io.jocker.project": container.project,
@@ -127,12 +149,12 @@ def build_context(
             **spec.annotations,
         },
         "linux": {
-            "namespaces": _namespaces(private_network=private_network, cgroup_v2=facts.cgroup_v2),
+            "namespaces": _namespaces(spec, namespaces, cgroup_v2=facts.cgroup_v2),
             "devices": facts.devices if spec.privileged else (),
             "device_rules": defaults.PRIVILEGED_DEVICE_RULES if spec.privileged else defaults.DEVICE_RULES,
             "resources": _resources(spec, facts),
             "cgroups_path": cgroup_path,
-            "sysctl": {**(defaults.NETWORK_SYSCTLS if private_network else {}), **spec.sysctls},
+            "sysctl": _sysctls(spec),
             "seccomp": security.seccomp(spec, granted, facts, where),
             "masked_paths": () if security.system_paths_open(spec) else defaults.MASKED_PATHS,
             "readonly_paths": () if security.system_paths_open(spec) else defaults.READONLY_PATHS,
@@ -143,8 +165,16 @@ def build_context(
 
 
 def container_hostname(spec: ContainerSpec, container_id: str, machine: str) -> str:
-    """The name the container has: its own, the machine's on the machine's network, else the short id (docker)."""
-    return spec.hostname or (machine if spec.network_mode == "host" else container_id[:12])
+    """The name the container has: its own, the machine's where it shares that, else the short id (docker)."""
+    shares_machine = "host" in {spec.network_mode, spec.uts}
+    return spec.hostname or (machine if shares_machine else container_id[:12])
+
+
+def _sysctls(spec: ContainerSpec) -> dict[str, str]:
+    """Docker's two for a network namespace of its own, the domain name of a uts namespace of its own, the service's."""
+    has_own_network = spec.network_mode != "host" and ":" not in spec.network_mode
+    domain = {"kernel.domainname": spec.domainname} if spec.domainname and spec.uts != "host" else {}
+    return {**(defaults.NETWORK_SYSCTLS if has_own_network else {}), **domain, **spec.sysctls}
 
 
 def _args(spec: ContainerSpec, facts: MachineFacts, where: str) -> tuple[str, ...]:
@@ -187,17 +217,16 @@ def _rlimits(spec: ContainerSpec, facts: MachineFacts, where: str) -> tuple[dict
     return tuple(limits)
 
 
-def _namespaces(*, private_network: bool, cgroup_v2: bool) -> tuple[dict[str, str], ...]:
-    """Docker's: the cgroup namespace is private on cgroup v2 and the machine's on v1."""
-    kinds = [
-        "mount",
-        *(["network"] if private_network else []),
-        "uts",
-        "pid",
-        "ipc",
-        *(["cgroup"] if cgroup_v2 else []),
-    ]
-    return tuple({"type": kind} for kind in kinds)
+def _namespaces(spec: ContainerSpec, given: Namespaces, *, cgroup_v2: bool) -> tuple[dict[str, str], ...]:
+    """Docker's: the cgroup namespace is private on cgroup v2 and the machine's on v1, unless the service says.
+
+    A kind that is the machine's is left out.
+    """
+    has_cgroup = spec.cgroup == "private" or (cgroup_v2 and spec.cgroup != "host")
+    modes = {"network": spec.network_mode, "uts": spec.uts, "pid": spec.pid, "ipc": spec.ipc}
+    kinds = ["mount", *(kind for kind, mode in modes.items() if mode != "host"), *(["cgroup"] if has_cgroup else [])]
+    paths = {"network": given.network, "pid": given.pid, "ipc": given.ipc}
+    return tuple({"type": kind, **({"path": path} if (path := paths.get(kind)) else {})} for kind in kinds)
 
 
 def _resources(spec: ContainerSpec, facts: MachineFacts) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
 from composer.bundle import defaults
-from composer.desired.state import AnonymousVolume, BindMount, ContainerSpec, TmpfsMount
+from composer.desired.state import AnonymousVolume, BindMount, ContainerSpec, NamedVolume, TmpfsMount
+from composer.desired.state import Mount as Requested
 from composer.errors import ContainerError
 
 Mount = dict[str, Any]
@@ -36,9 +37,11 @@ def all_mounts(
     init: str | None,
     files: Mapping[str, str],
     volumes: Mapping[str, str],
+    shm: str,
     where: str,
 ) -> tuple[Mount, ...]:
-    """Every mount, outer ones first. `files` (container path to host file) give way to mounts of the service.
+    """Every mount, outer ones first. `files` (container path to host file) give way to mounts of the service. `shm` is
+    the directory to bind on /dev/shm, "" if the container gets one of its own.
 
     Raises `ContainerError` for a target that cannot be one, or an anonymous volume without a directory.
     """
@@ -51,7 +54,7 @@ def all_mounts(
         given[defaults.INIT_TARGET] = {
             "destination": defaults.INIT_TARGET, "type": "bind", "source": init, "options": ["bind", "ro"],
         }  # fmt: skip
-    return (*_default_mounts(spec, own), *_by_depth([*own.values(), *given.values()]))
+    return (*_default_mounts(spec, own, shm), *_by_depth([*own.values(), *given.values()]))
 
 
 def target(path: str, where: str) -> str:
@@ -90,7 +93,7 @@ def tmpfs_options(given: Iterable[str], where: str) -> list[str]:
     return list(options)
 
 
-def _default_mounts(spec: ContainerSpec, own: Mapping[str, Mount]) -> list[Mount]:
+def _default_mounts(spec: ContainerSpec, own: Mapping[str, Mount], shm: str) -> list[Mount]:
     read_only_system = [] if spec.privileged else ["ro"]
     writable = _ALWAYS_WRITABLE | _PRIVILEGED_WRITABLE if spec.privileged else _ALWAYS_WRITABLE
     shm_size = f"size={spec.shm_size or defaults.SHM_SIZE}"
@@ -103,8 +106,11 @@ def _default_mounts(spec: ContainerSpec, own: Mapping[str, Mount]) -> list[Mount
         _mount("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", *read_only_system]),
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*read_only_system, "nosuid", "noexec", "nodev"]),
         _mount("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"]),
-        _mount("/dev/shm", "tmpfs", "shm", ["nosuid", "noexec", "nodev", "mode=1777", shm_size]),
     ]
+    if shm:
+        table.append(_bind("/dev/shm", shm, read_only=False))
+    elif spec.ipc != "none":
+        table.append(_mount("/dev/shm", "tmpfs", "shm", ["nosuid", "noexec", "nodev", "mode=1777", shm_size]))
     if spec.read_only:
         for mount in table:
             if mount["destination"] not in writable and "ro" not in mount["options"]:
@@ -117,9 +123,7 @@ def _default_mounts(spec: ContainerSpec, own: Mapping[str, Mount]) -> list[Mount
     ]
 
 
-def _own_mount(
-    mount: BindMount | TmpfsMount | AnonymousVolume, *, kernel: tuple[int, int], volumes: Mapping[str, str], where: str
-) -> Mount:
+def _own_mount(mount: Requested, *, kernel: tuple[int, int], volumes: Mapping[str, str], where: str) -> Mount:
     path = target(mount.target, where)
     match mount:
         case BindMount():
@@ -128,7 +132,7 @@ def _own_mount(
         case TmpfsMount():
             read_only = ["ro"] if mount.read_only else []
             return _mount(path, "tmpfs", "tmpfs", [*tmpfs_options((*mount.options, *read_only), where), "rprivate"])
-        case AnonymousVolume():
+        case AnonymousVolume() | NamedVolume():
             source = volumes.get(mount.target) or volumes.get(path)
             if source is None:
                 raise ContainerError(f"{where}: the volume for {path!r} has no directory")

@@ -14,7 +14,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from composer.bundle import checks
-from composer.bundle.context import MachineFacts, ProcessUser, build_context, container_hostname
+from composer.bundle.context import (
+    OWN_NAMESPACES,
+    MachineFacts,
+    Namespaces,
+    ProcessUser,
+    build_context,
+    container_hostname,
+)
 from composer.bundle.seccomp import Resolved
 from composer.desired.state import DesiredContainer
 from composer.errors import Complaint, ContainerError, Place, StackFileError
@@ -46,13 +53,15 @@ def render_config(
     facts: MachineFacts,
     files: Mapping[str, str],
     volumes: Mapping[str, str],
+    namespaces: Namespaces = OWN_NAMESPACES,
     console_size: tuple[int, int] | None = None,
 ) -> str:
     """The text of a container's config.json, checked; the same arguments give the same text.
 
     `rootfs` is where its root will be mounted, `files` maps container paths to host files to bind there
-    (`/etc/hosts`…), `volumes` the targets of anonymous volumes to their directories, `console_size` is rows and
-    columns. Raises `StackFileError` for what is wrong with the service's own template, else `ContainerError`.
+    (`/etc/hosts`…), `volumes` the targets of anonymous volumes to their directories, `namespaces` are those it does
+    not make for itself, `console_size` is rows and columns.
+    Raises `StackFileError` for what is wrong with the service's own template, else `ContainerError`.
     """
     spec = container.spec
     context = build_context(
@@ -64,6 +73,7 @@ def render_config(
         facts=facts,
         files=files,
         volumes=volumes,
+        namespaces=namespaces,
         console_size=console_size,
     )
     mine = checks.Mine(rootfs=rootfs, cgroup_path=cgroup_path, terminal=spec.tty, capabilities=facts.capabilities)
@@ -80,26 +90,28 @@ def render_config(
 
 
 def render_hosts(
-    container: DesiredContainer, *, machine: str = "", addresses: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    container: DesiredContainer,
+    *,
+    machine: str = "",
+    gateway: str = "",
+    addresses: tuple[tuple[str, tuple[str, ...]], ...] = (),
 ) -> str:
     """The text of a container's /etc/hosts. `addresses`: (address, names) of its own, one line each.
 
     On the machine's network it begins with the `machine`'s own names: what they lead to is there, too.
-    `host-gateway` of `extra_hosts` is the machine: 127.0.0.1 where the network is the machine's; without a
-    network there is none, which is a `ContainerError`.
+    `host-gateway` of `extra_hosts` is the machine: `gateway`, the address it has for the container; 127.0.0.1 where
+    the network is the machine's. Where there is no way to the machine, it is a `ContainerError`.
     """
     spec = container.spec
+    to_machine = "127.0.0.1" if spec.network_mode == "host" else gateway
     extra = []
     for name, address in spec.extra_hosts:
-        if address == "host-gateway":
-            if spec.network_mode != "host":
-                raise ContainerError(
-                    f'service "{container.service}": extra_hosts.{name}: host-gateway needs a network',
-                    hint="`network_mode: host` has one",
-                )
-            extra.append(("127.0.0.1", name))
-        else:
-            extra.append((address, name))
+        if address == "host-gateway" and not to_machine:
+            raise ContainerError(
+                f'service "{container.service}": extra_hosts.{name}: host-gateway needs a network that leads out',
+                hint="one that is not `internal`, or `network_mode: host`",
+            )
+        extra.append((to_machine if address == "host-gateway" else address, name))
     own = machine.rstrip() if spec.network_mode == "host" else ""
     return _environment().get_template("hosts.j2").render(machine=own, extra=extra, addresses=addresses)
 
@@ -112,18 +124,28 @@ def render_resolv_conf(
     return template.render(nameservers=nameservers, search=search, options=options)
 
 
-def container_resolv_conf(container: DesiredContainer, machine: str) -> str:
-    """The text of a container's /etc/resolv.conf, given the `machine`'s own: the same on the machine's network, else
-    without name servers on its loopback, which are out of reach (docker's rule, but for its public servers instead)."""
-    if container.spec.network_mode == "host":
+def container_resolv_conf(container: DesiredContainer, machine: str, *, resolver: str = "") -> str:
+    """The text of a container's /etc/resolv.conf, given the `machine`'s own. `resolver` is the name server it has where
+    it is on networks: that one alone, and names of one word are asked for as they are. Else the machine's servers,
+    without those on its loopback unless the network is the machine's. What the service says goes before all of it.
+    """
+    spec = container.spec
+    is_plain = not (spec.dns or spec.dns_search or spec.dns_opt)
+    if spec.network_mode == "host" and is_plain:
         return machine
     lines = [line.split() for line in machine.splitlines() if not line.startswith(("#", ";"))]
     found: dict[str, tuple[str, ...]] = {words[0]: tuple(words[1:]) for words in lines if len(words) > 1}
     servers = tuple(words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1)
+    if spec.network_mode != "host":
+        servers = tuple(server for server in servers if not server.startswith("127.") and server != "::1")
+    options = spec.dns_opt or found.get("options", ())
+    if resolver and not any(option.startswith("ndots:") for option in spec.dns_opt):
+        options = (*(option for option in options if not option.startswith("ndots:")), "ndots:0")
+    search = spec.dns_search if spec.dns_search != (".",) else ()
     return render_resolv_conf(
-        tuple(server for server in servers if not server.startswith("127.") and server != "::1"),
-        search=found.get("search", ()),
-        options=found.get("options", ()),
+        (resolver,) if resolver else spec.dns or servers,
+        search=search or (found.get("search", ()) if not spec.dns_search else ()),
+        options=options,
     )
 
 

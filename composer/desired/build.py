@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from composer.desired import networks
 from composer.desired.hashing import config_hash
-from composer.desired.names import container_name, number_labels, oneoff_labels, oneoff_name, service_labels
-from composer.desired.state import ContainerSpec, DesiredContainer, DesiredService, DesiredStack
+from composer.desired.names import (
+    container_name,
+    number_labels,
+    oneoff_labels,
+    oneoff_name,
+    service_labels,
+    volume_labels,
+)
+from composer.desired.state import ContainerSpec, DesiredContainer, DesiredService, DesiredStack, DesiredVolume
 from composer.errors import Complaint, StackFileError
+from composer.frozen import replace
 from composer.image.config import ImageConfig
 from composer.image.reference import normalise
-from composer.model.service import AnonymousVolume, Project, Service
+from composer.model.network import Port
+from composer.model.service import AnonymousVolume, Mount, NamedVolume, Project, Service
 
 DEFAULT_SHM_SIZE = 64 * 1024 * 1024
 _NOT_A_VOLUME = frozenset({"", "/", "/proc", "/sys"})
@@ -38,7 +48,27 @@ def desire(project: Project, images: Mapping[str, ImageConfig]) -> DesiredStack:
         services[service.name] = _desire_service(project, service, image)
     if complaints:
         raise StackFileError(tuple(complaints))
-    return DesiredStack(project=project.name, services=services, disabled=frozenset(project.disabled))
+    return DesiredStack(
+        project=project.name,
+        services=services,
+        disabled=frozenset(project.disabled),
+        networks=networks.desired_networks(project),
+        volumes=_volumes(project),
+    )
+
+
+def _volumes(project: Project) -> dict[str, DesiredVolume]:
+    """By real name."""
+    return {
+        volume.name: DesiredVolume(
+            name=volume.name,
+            project=project.name,
+            key=volume.key,
+            external=volume.external,
+            labels={**volume.labels, **volume_labels(project=project.name, volume=volume.key)},
+        )
+        for volume in project.volumes.values()
+    }
 
 
 def _desire_service(project: Project, service: Service, image: ImageConfig | None) -> DesiredService:
@@ -84,7 +114,7 @@ def _spec(project: Project, service: Service, image: ImageConfig | None) -> Cont
         hostname=service.hostname or "",
         labels={**(image.labels if image else {}), **service.labels},
         annotations=service.annotations,
-        mounts=service.mounts + _image_volumes(service, image),
+        mounts=_mounts(project, service) + _image_volumes(service, image),
         read_only=service.read_only,
         cap_add=service.cap_add,
         cap_drop=service.cap_drop,
@@ -93,7 +123,19 @@ def _spec(project: Project, service: Service, image: ImageConfig | None) -> Cont
         stop_grace_seconds=service.stop_grace_seconds,
         tty=service.tty,
         stdin_open=service.stdin_open,
+        domainname=service.domainname,
         network_mode=service.network_mode,
+        networks=networks.endpoints(project, service),
+        ports=service.ports,
+        expose=tuple(dict.fromkeys((*service.expose, *(image.exposed_ports if image else ())))),
+        dns=service.dns,
+        dns_search=service.dns_search,
+        dns_opt=service.dns_opt,
+        links=networks.links(service),
+        pid=service.pid,
+        ipc=service.ipc,
+        uts=service.uts,
+        cgroup=service.cgroup,
         ulimits=service.ulimits,
         sysctls=service.sysctls,
         security_opt=service.security_opt,
@@ -131,6 +173,14 @@ def _environment(service: Service, image: ImageConfig | None) -> dict[str, str]:
     return merged
 
 
+def _mounts(project: Project, service: Service) -> tuple[Mount, ...]:
+    """The service's own, volumes by their real names."""
+    return tuple(
+        mount._replace(volume=project.volumes[mount.volume].name) if isinstance(mount, NamedVolume) else mount
+        for mount in service.mounts
+    )
+
+
 def _image_volumes(service: Service, image: ImageConfig | None) -> tuple[AnonymousVolume, ...]:
     taken = {mount.target.rstrip("/") for mount in service.mounts}
     volumes = {"/" + path.strip("/") for path in (image.volumes if image else ()) if path not in _NOT_A_VOLUME}
@@ -162,16 +212,29 @@ def replica(stack: DesiredStack, service: DesiredService, number: int) -> Desire
     )
 
 
-def oneoff(stack: DesiredStack, service: DesiredService, *, slug: str, name: str | None) -> DesiredContainer:
-    """A one-off container of a service (`run`). `slug` is 64 random hex digits."""
+def oneoff(
+    stack: DesiredStack,
+    service: DesiredService,
+    *,
+    slug: str,
+    name: str | None,
+    ports: tuple[Port, ...] = (),
+    use_aliases: bool = False,
+) -> DesiredContainer:
+    """A one-off container of a service (`run`). `slug` is 64 random hex digits. On its networks it goes by its own name
+    alone unless `use_aliases`, and has addresses of its own: those of the service are taken.
+    """
+    ends = (end._replace(ipv4_address="", ipv6_address="", mac_address="") for end in service.spec.networks)
+    networks = tuple(end if use_aliases else end._replace(aliases=()) for end in ends)
+    spec = replace(service.spec, networks=networks, ports=ports)
     return DesiredContainer(
         project=stack.project,
         service=service.name,
         number=0,
         name=name or oneoff_name(stack.project, service.name, slug),
         oneoff=True,
-        spec=service.spec,
-        config_hash=service.config_hash,
+        spec=spec,
+        config_hash=config_hash(spec),
         labels={**service.labels, **oneoff_labels(slug)},
         layers=service.layers,
     )

@@ -6,21 +6,34 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from composer.desired.state import ContainerSpec, DesiredContainer
+from composer.desired.state import ContainerSpec, DesiredContainer, Endpoint
 from composer.digest import sha256_hex
 from composer.frozen import fields_of
-from composer.model.service import AnonymousVolume, BindMount, Mount, TmpfsMount, Ulimit
+from composer.model.network import Port
+from composer.model.service import AnonymousVolume, BindMount, Mount, NamedVolume, TmpfsMount, Ulimit
 
 HASH_VERSION = 1
 """Part of every hash: raised when the meaning of a field changes, so that a new jocker recreates only then."""
 
-_MOUNT_KINDS: Mapping[str, type[BindMount | TmpfsMount | AnonymousVolume]] = {
+_LATER = frozenset({
+    *("domainname", "networks", "ports", "expose", "dns", "dns_search", "dns_opt", "links"),
+    *("pid", "ipc", "uts", "cgroup"),
+})  # fmt: skip
+"""Fields that earlier versions did not have: they count when they say something, so that what does not use them keeps
+its hash."""
+
+_MOUNT_KINDS: Mapping[str, type[Mount]] = {
     "bind": BindMount,
     "tmpfs": TmpfsMount,
     "volume": AnonymousVolume,
+    "named": NamedVolume,
 }
 _KIND_NAMES = {kind: name for name, kind in _MOUNT_KINDS.items()}
-_TUPLES = ("entrypoint", "command", "group_add", "cap_add", "cap_drop", "security_opt")
+_TUPLES = (
+    *("entrypoint", "command", "group_add", "cap_add", "cap_drop", "security_opt"),
+    *("expose", "dns", "dns_search", "dns_opt"),
+)
+_PAIRS = ("extra_hosts", "links")
 _MAPPINGS = ("environment", "labels", "annotations", "sysctls")
 _SAMPLE = ContainerSpec(image="", image_id="")
 """The types of the fields, by example."""
@@ -32,13 +45,15 @@ def spec_to_json(spec: ContainerSpec) -> dict[str, Any]:
     for name in fields_of(ContainerSpec):
         value = getattr(spec, name)
         if name == "mounts":
-            value = [{"type": _KIND_NAMES[type(mount)], **_plain(mount._asdict())} for mount in value]
+            value = [{"type": _KIND_NAMES[type(mount)], **mount._asdict()} for mount in value]
+        elif name in {"networks", "ports"}:
+            value = [one._asdict() for one in value]
         plain[name] = _plain(value)
     return plain
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
@@ -52,7 +67,10 @@ def spec_from_json(plain: Mapping[str, Any]) -> ContainerSpec:
         fields[name] = tuple(_texts(fields.get(name, [])))
     fields["mounts"] = tuple(_mount(mount) for mount in _list(fields.get("mounts", [])))
     fields["ulimits"] = {name: Ulimit(*limits) for name, limits in dict(fields.get("ulimits", {})).items()}
-    fields["extra_hosts"] = tuple((host, address) for host, address in _list(fields.get("extra_hosts", [])))
+    for name in _PAIRS:
+        fields[name] = tuple((one, other) for one, other in _list(fields.get(name, [])))
+    fields["networks"] = tuple(_endpoint(one) for one in _list(fields.get("networks", [])))
+    fields["ports"] = tuple(Port(**one) for one in _list(fields.get("ports", [])))
     for name in _MAPPINGS:
         fields[name] = dict(fields.get(name, {}))
         _texts([*fields[name].values()])
@@ -62,6 +80,11 @@ def spec_from_json(plain: Mapping[str, Any]) -> ContainerSpec:
         if type(value) is not wanted and not (wanted is float and type(value) is int):
             raise TypeError(f"{name}: {value!r} is not {wanted.__name__}")
     return spec
+
+
+def _endpoint(plain: Mapping[str, Any]) -> Endpoint:
+    lists = {name: tuple(_texts(plain[name])) for name in ("aliases", "link_local_ips")}
+    return Endpoint(**{**plain, **lists})
 
 
 def _list(value: Any) -> list[Any]:
@@ -86,7 +109,9 @@ def _mount(plain: Mapping[str, Any]) -> Mount:
 
 def config_hash(spec: ContainerSpec) -> str:
     """64 hex digits over what the container would really be; key order, comments and paths of files do not count."""
-    text = json.dumps([HASH_VERSION, spec_to_json(spec)], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    plain = spec_to_json(spec)
+    counted = {name: value for name, value in plain.items() if name not in _LATER or value}
+    text = json.dumps([HASH_VERSION, counted], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return sha256_hex(text.encode(errors="surrogatepass"))
 
 

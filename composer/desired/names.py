@@ -61,3 +61,27 @@ def number_labels(number: int) -> dict[str, str]:
 def oneoff_labels(slug: str) -> dict[str, str]:
     """The labels of a one-off container."""
     return {f"{_PREFIX}oneoff": "True", f"{_PREFIX}slug": slug}
+
+
+def network_labels(*, project: str, network: str, config_hash: str) -> dict[str, str]:
+    """The labels of a project's network; `network` is its key in the stack file."""
+    return {
+        f"{_PREFIX}config-hash": config_hash,
+        f"{_PREFIX}network": network,
+        f"{_PREFIX}project": project,
+        f"{_PREFIX}version": COMPOSE_VERSION,
+    }
+
+
+def volume_labels(*, project: str, volume: str) -> dict[str, str]:
+    """The labels of a project's named volume; `volume` is its key in the stack file."""
+    return {
+        f"{_PREFIX}project": project,
+        f"{_PREFIX}version": COMPOSE_VERSION,
+        f"{_PREFIX}volume": volume,
+    }
+
+
+def dns_names(name: str, container_id: str, aliases: tuple[str, ...]) -> tuple[str, ...]:
+    """By what a container is found on a network: its own name, those it shares, its short id (docker's)."""
+    return tuple(dict.fromkeys((name, *aliases, container_id[:12])))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from composer.frozen import field, frozen
+from composer.model.network import Port, Subnet
 from composer.model.service import (
     AnonymousVolume,
     BindMount,
     Dependency,
     Mount,
+    NamedVolume,
     PullPolicy,
     Retry,
     TmpfsMount,
@@ -21,12 +24,33 @@ __all__ = [
     "BindMount",
     "ContainerSpec",
     "DesiredContainer",
+    "DesiredNetwork",
     "DesiredService",
     "DesiredStack",
+    "DesiredVolume",
+    "Endpoint",
     "Mount",
+    "NamedVolume",
+    "Port",
     "TmpfsMount",
     "Ulimit",
 ]
+
+
+class Endpoint(NamedTuple):
+    """A container on one network, which is meant by its real name. `aliases` are the names it shares with the other
+    containers of its service; those of its own (container name, short id) are not told here. The order of a
+    container's endpoints is that of their interfaces.
+    """
+
+    network: str
+    aliases: tuple[str, ...] = ()
+    ipv4_address: str = ""
+    ipv6_address: str = ""
+    link_local_ips: tuple[str, ...] = ()
+    mac_address: str = ""
+    interface_name: str = ""
+    gw_priority: int = 0
 
 
 @frozen(shown=False)
@@ -57,7 +81,21 @@ class ContainerSpec:
     stop_grace_seconds: float = 10.0
     tty: bool = False
     stdin_open: bool = False
+    domainname: str = ""
     network_mode: str = "none"
+    """"" (those below), `none`, `host`, `bridge` (which stands below, too), `service:NAME` or `container:NAME`."""
+    networks: tuple[Endpoint, ...] = ()
+    ports: tuple[Port, ...] = ()
+    expose: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_opt: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    """Names that only this container knows: the name, and what it is another name for."""
+    pid: str = ""
+    ipc: str = ""
+    uts: str = ""
+    cgroup: str = ""
     ulimits: Mapping[str, Ulimit] = field(factory=dict)
     sysctls: Mapping[str, str] = field(factory=dict)
     security_opt: tuple[str, ...] = ()
@@ -110,9 +148,50 @@ class DesiredService:
 
 
 @frozen(shown=False)
+class DesiredNetwork:
+    """One network that services are on, by its real name. `labels` has `com.docker.compose.*` too. Of an `external`
+    one nothing else counts: it is taken as it is.
+    """
+
+    name: str
+    project: str = ""
+    key: str = ""
+    external: bool = False
+    config_hash: str = ""
+    labels: Mapping[str, str] = field(factory=dict)
+    internal: bool = False
+    attachable: bool = False
+    enable_ipv4: bool = True
+    enable_ipv6: bool = False
+    subnets: tuple[Subnet, ...] = ()
+    mtu: int = 0
+    bridge_name: str = ""
+    masquerade: bool = True
+    icc: bool = True
+    host_binding: str = ""
+    address_pool: tuple[str, ...] = ()
+    """Where its subnets come from if it names none; not part of the hash."""
+
+
+@frozen(shown=False)
+class DesiredVolume:
+    """One named volume that services use, by its real name. `labels` has `com.docker.compose.*` too."""
+
+    name: str
+    project: str = ""
+    key: str = ""
+    external: bool = False
+    labels: Mapping[str, str] = field(factory=dict)
+
+
+@frozen(shown=False)
 class DesiredStack:
-    """The whole stack. `disabled` are services of inactive profiles, or left out by `up SERVICE`: not orphans."""
+    """The whole stack. `disabled` are services of inactive profiles, or left out by `up SERVICE`: not orphans.
+    `networks` and `volumes` are those of the services, by real name.
+    """
 
     project: str
     services: Mapping[str, DesiredService]
     disabled: frozenset[str] = frozenset()
+    networks: Mapping[str, DesiredNetwork] = field(factory=dict)
+    volumes: Mapping[str, DesiredVolume] = field(factory=dict)

@@ -43,6 +43,10 @@ def _field(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> It
         yield f"stop_grace_period: {_seconds(old)} → {_seconds(new)}"
     elif name == "mounts":
         yield from _mounts(old, new)
+    elif name == "networks":
+        yield from _networks(old, new)
+    elif name == "ports":
+        yield _change(name, _ports(old), _ports(new))
     elif isinstance(new, Mapping) and (isinstance(old, Mapping) or old is _UNSET):
         there: Mapping[str, Any] = old if isinstance(old, Mapping) else {}
         for key in sorted({*there, *new}):
@@ -59,6 +63,40 @@ def _mounts(old: Any, new: Any) -> Iterator[str]:
             yield f"volumes[{_word(target)}]: {_mount(before.get(target))} → {_mount(after.get(target))}"
     if before == after:
         yield "volumes: in another order"
+
+
+def _networks(old: Any, new: Any) -> Iterator[str]:
+    before, after = _by_network(old), _by_network(new)
+    for network in sorted({*before, *after}):
+        path = f"networks.{_word(network)}"
+        if network not in before or network not in after:
+            yield f"{path}: {'joined' if network in after else 'left'}"
+            continue
+        for name in after[network]:
+            was = before[network].get(name, _UNSET)
+            if was != after[network][name]:
+                yield _change(f"{path}.{name}", was, after[network][name])
+    if before == after:
+        yield "networks: in another order"
+
+
+def _by_network(ends: Any) -> dict[str, Mapping[str, Any]]:
+    found = ends if isinstance(ends, list) else []
+    return {str(end["network"]): end for end in found if isinstance(end, Mapping) and "network" in end}
+
+
+def _ports(ports: Any) -> Any:
+    """In the short form of the stack file."""
+    return [_port(one) for one in ports] if isinstance(ports, list) else _UNSET
+
+
+def _port(port: Any) -> str:
+    found = port if isinstance(port, Mapping) else {}
+    host, published, target, protocol = (
+        str(found.get(name, "")) for name in ("host_ip", "published", "target", "protocol")
+    )
+    host = f"[{host}]:" if ":" in host else f"{host}:" if host else ""
+    return f"{host}{published}{':' if published or host else ''}{target}/{protocol}"
 
 
 def _by_target(mounts: Any) -> dict[str, Mapping[str, Any]]:

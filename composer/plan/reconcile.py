@@ -12,6 +12,8 @@ from composer.actual.state import ActualContainer, ActualStack, Status
 from composer.desired.state import DesiredService, DesiredStack
 from composer.errors import ContainerError, ImageNotFound, UsageError
 from composer.model.service import Dependency
+from composer.plan.attaching import Attaching, networks_of
+from composer.plan.networks import judge_networks
 from composer.plan.order import dependents, ordered, selected
 from composer.plan.plan import Draft, Plan
 from composer.plan.policy import Policy
@@ -24,6 +26,7 @@ from composer.plan.steps import (
     WaitCompleted,
 )
 from composer.plan.verdicts import Removal, Replacement, Verdict, judge
+from composer.plan.volumes import create_volume, volume_names, volumes_of
 
 
 def plan_up(desired: DesiredStack, actual: ActualStack, policy: Policy) -> Plan:
@@ -39,11 +42,13 @@ def plan_up(desired: DesiredStack, actual: ActualStack, policy: Policy) -> Plan:
             writer.judge(desired.services[name])
     writer.settle_orphans()
     writer.check_names()
+    writer.prepare()
     if not policy.no_deps:
         writer.stop_dependents(dependents(graph))
     for name in ordered(graph):
         if name in chosen:
             writer.write(desired.services[name])
+    writer.start_bystanders()
     return writer.finish()
 
 
@@ -67,7 +72,13 @@ class _Writer:
         self._desired, self._actual, self._policy, self._chosen = desired, actual, policy, chosen
         self._draft = Draft()
         self._verdicts: dict[str, Verdict] = {}
+        networks, warnings = judge_networks(desired, actual, networks_of(desired.services, chosen))
+        self._attaching = Attaching(self._draft, desired, actual, networks, no_start=policy.no_start)
+        self._volumes: dict[str, int] = {}
         self._pulls: dict[str, int] = {}
+        self._creates: dict[str, list[int]] = {}
+        self._stops: dict[str, int] = {}
+        """Container id to the step that stops it: written once, whoever asks."""
         self._starts: dict[str, list[int]] = {}
         self._stopped_for: dict[str, tuple[ActualContainer, int, str]] = {}
         """Containers stopped because what they depend on is replaced: id to (container, stop step, dependency)."""
@@ -77,7 +88,7 @@ class _Writer:
         self._removals: dict[str, tuple[str, int]] = {}
         """Containers removed without a successor: id to name and step."""
         self._unchanged: list[str] = []
-        self._warnings: list[str] = []
+        self._warnings = list(warnings)
 
     def judge(self, service: DesiredService) -> None:
         """First round: what becomes of whom."""
@@ -93,6 +104,29 @@ class _Writer:
             renew_volumes=policy.renew_volumes,
         )
 
+    def prepare(self) -> None:
+        """Volumes and networks come before the containers; who is in the way of a network leaves it for a while."""
+        for name in volumes_of(self._desired, self._chosen):
+            step = create_volume(self._desired.volumes[name], self._actual)
+            if step is not None:
+                self._volumes[name] = self._draft.add(step)
+        self._attaching.prepare(self._verdicts, self._stop_once)
+        self._stopped_for.update(self._attaching.stopped)
+
+    def start_bystanders(self) -> None:
+        """Those the command is not about, stopped because a network of theirs was made anew."""
+        kept = {one.id for verdict in self._verdicts.values() for one in verdict.kept}
+        for one, stop, cause in self._attaching.stopped.values():
+            if one.id not in kept and not self._policy.no_start:
+                step = StartContainer(
+                    subject=one.name,
+                    because=f"{cause} was made anew",
+                    container_id=one.id,
+                    service=one.service,
+                    retry=one.retry,
+                )
+                self._draft.add(step, after=(stop, *self._attaching.before_start(one)))
+
     def stop_dependents(self, graph: Mapping[str, tuple[str, ...]]) -> None:
         """`depends_on: {x: {restart: true}}`: stopped before x is replaced, started again after."""
         for name, verdict in self._verdicts.items():
@@ -104,7 +138,7 @@ class _Writer:
                     continue
                 for one in self._verdicts[dependent].kept:
                     if one.status.is_alive and one.id not in self._stopped_for:
-                        stop = self._draft.add(self._stop(one, f"{name}, which it depends on, is recreated"))
+                        stop = self._stop_once(one, f"{name}, which it depends on, is recreated")
                         self._stopped_for[one.id] = (one, stop, name)
                     if one.id in self._stopped_for:
                         self._dependent_stops.setdefault(name, []).append(self._stopped_for[one.id][1])
@@ -114,6 +148,7 @@ class _Writer:
         verdict = self._verdicts[service.name]
         self._containers[service.name] = []
         self._starts[service.name] = []
+        self._creates[service.name] = []
         pull = self._pull(service)
         before_start = self._before_start(service, verdict)
         for removal in verdict.removed:
@@ -125,16 +160,38 @@ class _Writer:
         for container, new_id, because in verdict.made:
             create = self._draft.add(
                 CreateContainer(subject=container.name, because=because, container=container, container_id=new_id),
-                after=pull + self._making_room(new_id, container.name),
+                after=pull
+                + self._making_room(container.name)
+                + self._attaching.before_create(container, new_id, self._wreck(new_id))
+                + self._before_sharing(service)
+                + self._volume_steps(service),
             )
+            self._creates[service.name].append(create)
             self._start(service, new_id, container.name, "it is new", (create,), before_start)
         if not self._starts[service.name]:
             # Whoever depends on a service that stays as it is still waits for what that one depends on.
             self._starts[service.name] += before_start
 
-    def _making_room(self, new_id: str, name: str) -> tuple[int, ...]:
-        """The removals a new container must wait for: a wreck may have its very id, an orphan its name."""
-        return tuple(step for one_id, (taken, step) in self._removals.items() if one_id == new_id or taken == name)
+    def _volume_steps(self, service: DesiredService) -> tuple[int, ...]:
+        return tuple(self._volumes[name] for name in volume_names(service) if name in self._volumes)
+
+    def _before_sharing(self, service: DesiredService) -> tuple[int, ...]:
+        """Whose namespaces a container shares must be there before it is made."""
+        spec = service.spec
+        after: list[int] = []
+        for mode in (spec.network_mode, spec.pid, spec.ipc):
+            kind, _, name = mode.partition(":")
+            if kind == "service":
+                after += [*self._creates.get(name, ()), *self._starts.get(name, ())]
+        return tuple(after)
+
+    def _making_room(self, name: str) -> tuple[int, ...]:
+        """The removals a new container must wait for: an orphan may have its name."""
+        return tuple(step for taken, step in self._removals.values() if taken == name)
+
+    def _wreck(self, new_id: str) -> tuple[int, ...]:
+        """The removal of what a crash has left of the very container that is to be made."""
+        return (self._removals[new_id][1],) if new_id in self._removals else ()
 
     def _pull(self, service: DesiredService) -> tuple[int, ...]:
         reference = service.spec.image
@@ -188,36 +245,48 @@ class _Writer:
         one = removal.container
         after: tuple[int, ...] = ()
         if one.status.is_alive:
-            after = (self._draft.add(self._stop(one, removal.because)),)
+            after = (self._stop_once(one, removal.because),)
         step = RemoveContainer(subject=one.name, because=removal.because, container_id=one.id, volumes=removal.volumes)
         self._removals[one.id] = (one.name, self._draft.add(step, after=after))
 
     def _replace(
         self, service: DesiredService, change: Replacement, pull: tuple[int, ...], before_start: tuple[int, ...]
     ) -> None:
-        create = self._draft.add(
-            CreateContainer(
-                subject=change.new.name,
-                because=change.because,
-                container=change.new,
-                container_id=change.new_id,
-                replaces=change.old.id,
-                volumes=change.volumes,
-                differences=change.differences,
-            ),
-            after=pull + self._making_room(change.new_id, change.new.name),
+        create = CreateContainer(
+            subject=change.new.name,
+            because=change.because,
+            container=change.new,
+            container_id=change.new_id,
+            replaces=change.old.id,
+            volumes=change.volumes,
+            differences=change.differences,
         )
-        after: tuple[int, ...] = (create, *self._dependent_stops.get(service.name, ()))
-        if change.old.status.is_alive:
-            after = (self._draft.add(self._stop(change.old, change.because), after=after),)
-        remove = RemoveContainer(subject=change.old.name, because=change.because, container_id=change.old.id)
-        done = self._draft.add(remove, after=after)
+        gone = self._attaching.removed.get(change.old.id)
+        first_gone = () if gone is None else (gone,)
+        first = (
+            pull
+            + self._making_room(change.new.name)
+            + self._attaching.before_create(change.new, change.new_id, first_gone + self._wreck(change.new_id))
+            + self._before_sharing(service)
+            + self._volume_steps(service)
+        )
+        if first_gone:
+            made = done = self._draft.add(create, after=first)
+        else:
+            made = self._draft.add(create, after=first)
+            after: tuple[int, ...] = (made, *self._dependent_stops.get(service.name, ()))
+            if change.old.status.is_alive:
+                after = (self._stop_once(change.old, change.because, after),)
+            remove = RemoveContainer(subject=change.old.name, because=change.because, container_id=change.old.id)
+            done = self._draft.add(remove, after=after)
+        self._creates[service.name].append(made)
         self._start(service, change.new_id, change.new.name, "it is new", (done,), before_start)
 
     def _keep(self, service: DesiredService, one: ActualContainer, before_start: tuple[int, ...]) -> None:
         if one.id in self._stopped_for:
             _, stop, dependency = self._stopped_for[one.id]
-            self._start(service, one.id, one.name, f"{dependency} was recreated", (stop,), before_start)
+            after = (stop, *self._attaching.before_start(one), *self._before_sharing(service))
+            self._start(service, one.id, one.name, f"{dependency} was recreated", after, before_start)
         elif one.status.is_alive:
             self._unchanged.append(one.name)
             self._containers[service.name].append((one.id, one.name))
@@ -226,6 +295,7 @@ class _Writer:
         else:
             # The one it replaces may still run, on the same volumes.
             after = (self._removals[one.replaces][1],) if one.replaces in self._removals else ()
+            after += self._attaching.before_start(one) + self._before_sharing(service)
             self._start(service, one.id, one.name, _why_not_running(one), after, before_start)
 
     def _start(
@@ -245,8 +315,10 @@ class _Writer:
         self._starts[service.name].append(self._draft.add(step, after=(*after, *before_start)))
         self._containers[service.name].append((container_id, name))
 
-    def _stop(self, one: ActualContainer, because: str) -> StopContainer:
-        return stop_step(one, because, self._policy.timeout)
+    def _stop_once(self, one: ActualContainer, because: str, after: tuple[int, ...] = ()) -> int:
+        if one.id not in self._stops:
+            self._stops[one.id] = self._draft.add(stop_step(one, because, self._policy.timeout), after=after)
+        return self._stops[one.id]
 
     def settle_orphans(self) -> None:
         """Removes those nobody wants any more, or says that they are there."""

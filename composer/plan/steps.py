@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from composer.desired.state import DesiredContainer
+from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolume, Endpoint
 from composer.frozen import field, frozen
 from composer.model.service import Retry
 
@@ -22,6 +23,52 @@ class PullImage(Step):
     """Fetches `subject`, a normalised reference. `services` use it."""
 
     services: tuple[str, ...]
+
+
+@frozen
+class CreateNetwork(Step):
+    """Makes a network: namespace, bridge, way out, rules, name server."""
+
+    network: DesiredNetwork
+    differences: tuple[str, ...] = ()
+    """Field by field what differs from the one that was there."""
+
+
+@frozen
+class RepairNetwork(Step):
+    """Makes anew what is missing of a network, and connects those on it again, with the addresses they had."""
+
+
+@frozen
+class RemoveNetwork(Step):
+    """Removes a network that nobody is on."""
+
+
+@frozen
+class CreateVolume(Step):
+    """Makes an empty named volume."""
+
+    volume: DesiredVolume
+
+
+@frozen
+class RemoveVolume(Step):
+    """Removes a named volume with all that is in it."""
+
+
+class Member(NamedTuple):
+    """A container to be: its end on a network, and the names it has there (none: it is not to be found yet)."""
+
+    container_id: str
+    end: Endpoint
+    names: tuple[str, ...] = ()
+
+
+@frozen
+class AssignAddresses(Step):
+    """Gives containers their addresses on a network, and the network their names, before the first of them runs."""
+
+    members: tuple[Member, ...]
 
 
 @frozen
@@ -91,6 +138,12 @@ class RemoveImage(Step):
 
 AnyStep = (
     PullImage
+    | CreateNetwork
+    | RepairNetwork
+    | RemoveNetwork
+    | AssignAddresses
+    | CreateVolume
+    | RemoveVolume
     | CreateContainer
     | StartContainer
     | StopContainer

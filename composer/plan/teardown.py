@@ -8,16 +8,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from composer.actual.state import ActualContainer, ActualStack, Status
+from composer.desired.names import dns_names
+from composer.desired.networks import BRIDGE
 from composer.errors import ContainerError
 from composer.model.service import Dependency
+from composer.plan.attaching import assign_step, ends_of
 from composer.plan.order import dependents, ordered, selected
 from composer.plan.plan import Draft, Plan
 from composer.plan.reconcile import stop_step, wait_step
 from composer.plan.steps import (
     KillContainer,
+    Member,
     RemoveContainer,
     RemoveImage,
+    RemoveNetwork,
     RemoveStack,
+    RemoveVolume,
+    RepairNetwork,
     StartContainer,
 )
 
@@ -78,18 +85,51 @@ def plan_down(
         )
         for one in doomed
     ]
+    networks, in_use = _networks_to_remove(actual, {one.id for one in doomed})
+    gone = tuple(removals)
     left = [one for one in actual.containers if not is_ours(one)]
+    if volumes and not services:
+        removals += [
+            draft.add(RemoveVolume(subject=name, because="down -v"), after=gone)
+            for name, project in actual.volumes.items()
+            if project == actual.project and not any(name in volume_names_of(one) for one in left)
+        ]
+    removals += [draft.add(RemoveNetwork(subject=name, because=because), after=gone) for name in networks]
     if not left:
         removals.append(
             draft.add(RemoveStack(subject=actual.project, because="nothing of it is left"), after=tuple(removals))
         )
     for reference in dict.fromkeys(images):
         draft.add(RemoveImage(subject=reference, because="--rmi"), after=tuple(removals))
-    warnings: tuple[str, ...] = ()
+    warnings = [f"network {name} stays: {users} on it" for name, users in in_use.items()] if not services else []
     if left and not services:
         names = ", ".join(one.name for one in left if one.service not in disabled)
-        warnings = (f"left: {names}; --remove-orphans removes them",) if names else ()
-    return draft.finish(warnings=warnings)
+        warnings += [f"left: {names}; --remove-orphans removes them"] if names else []
+    return draft.finish(warnings=tuple(warnings))
+
+
+def volume_names_of(one: ActualContainer) -> frozenset[str]:
+    """The named volumes a container uses, as its record has them."""
+    mounts = one.spec.get("mounts")
+    found = mounts if isinstance(mounts, list) else []
+    return frozenset(str(mount["volume"]) for mount in found if isinstance(mount, dict) and "volume" in mount)
+
+
+def _networks_to_remove(actual: ActualStack, doomed: Collection[str]) -> tuple[list[str], dict[str, str]]:
+    """The stack's own networks (and `bridge`) that nobody will be on, and for the others who is."""
+    free: list[str] = []
+    in_use: dict[str, str] = {}
+    names = {one.id: one.name for one in actual.containers}
+    for network in actual.networks.values():
+        if network.wiring.project != actual.project and network.name != BRIDGE:
+            continue
+        users = [one for one in network.wiring.leases if one not in doomed]
+        if not users:
+            free.append(network.name)
+        elif network.name != BRIDGE:
+            shown = [names.get(one, f"a container of another stack ({one[:12]})") for one in users]
+            in_use[network.name] = f"{', '.join(shown)} {'is' if len(shown) == 1 else 'are'}"
+    return free, in_use
 
 
 def _stop_all(
@@ -138,12 +178,13 @@ def plan_start(actual: ActualStack, *, services: tuple[str, ...], known: Known) 
     if missing:
         raise ContainerError(f'service "{missing[0]}" has no container to start', hint="jocker up -d makes it")
     draft = Draft()
-    _start_all(draft, graph, [one for one in _replicas(actual) if one.service in chosen], "start", {})
+    _start_all(draft, actual, graph, [one for one in _replicas(actual) if one.service in chosen], "start", {})
     return draft.finish()
 
 
 def _start_all(
     draft: Draft,
+    actual: ActualStack,
     graph: Mapping[str, Mapping[str, Dependency]],
     containers: Iterable[ActualContainer],
     because: str,
@@ -156,6 +197,7 @@ def _start_all(
     for one in containers:
         by_service.setdefault(one.service, []).append(one)
     of_service: dict[str, tuple[int, ...]] = {}
+    networks = _prepare_networks(draft, actual, [one for mine in by_service.values() for one in mine], stops)
     for name in ordered(graph):
         after = [number for dependency in graph[name] for number in of_service.get(dependency, ())]
         starting = [one for one in by_service.get(name, ()) if one.id in stops or not one.status.is_alive]
@@ -168,8 +210,30 @@ def _start_all(
         started = []
         for one in starting:
             step = StartContainer(subject=one.name, because=because, container_id=one.id, service=name, retry=one.retry)
-            started.append(draft.add(step, after=(*after, *stops.get(one.id, ()))))
+            started.append(draft.add(step, after=(*after, *stops.get(one.id, ()), *networks.get(one.id, ()))))
         of_service[name] = tuple(started) or tuple(after)
+
+
+def _prepare_networks(
+    draft: Draft, actual: ActualStack, containers: Iterable[ActualContainer], stops: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """Writes what comes before the start of containers that are on networks: these are repaired, and told who comes.
+    Returns container id to steps.
+    """
+    starting = [one for one in containers if one.id in stops or not one.status.is_alive]
+    found: dict[str, tuple[int, ...]] = {one.id: () for one in starting}
+    for network in actual.networks.values():
+        mine = [(one, end) for one in starting for end in ends_of(one) if end.network == network.name]
+        if not mine:
+            continue
+        after = tuple(number for one, _ in mine for number in stops.get(one.id, ()))
+        if network.faults:
+            after += (draft.add(RepairNetwork(subject=network.name, because="; ".join(network.faults))),)
+        members = [Member(one.id, end, dns_names(one.name, one.id, end.aliases)) for one, end in mine]
+        assign = draft.add(assign_step(network.name, members), after=after)
+        for one, _ in mine:
+            found[one.id] += (assign,)
+    return found
 
 
 def plan_restart(
@@ -190,7 +254,7 @@ def plan_restart(
     draft = Draft()
     mine = [one for one in _replicas(actual) if one.service in chosen]
     stops = _stop_all(draft, graph, mine, "restart", timeout)
-    _start_all(draft, graph, mine, "restart", stops)
+    _start_all(draft, actual, graph, mine, "restart", stops)
     return draft.finish()
 
 

@@ -10,7 +10,7 @@ import plancases
 import pytest
 
 from composer.actual.parse import RECORD_VERSION, actual_of, desired_of, record_of
-from composer.actual.state import ActualContainer, ActualStack, Status
+from composer.actual.state import ActualContainer, ActualStack, PublishedPort, Status
 from composer.desired.build import oneoff, replica
 from composer.desired.state import DesiredContainer, DesiredStack
 from composer.errors import ContainerError
@@ -97,6 +97,19 @@ def test_a_record_and_what_was_seen_make_an_actual_container() -> None:
     assert one.depends_on == {"db": Dependency("service_started", restart=True, required=False)}
     assert one.retry == web().retry
     assert one.labels["com.docker.compose.service"] == "web"
+
+
+def test_ports_are_read_entry_by_entry() -> None:
+    good = ["tcp", "", 8080, 80]
+    assert actual(record(published=[good, ["udp", "127.0.0.1", 53, 53]])).published == (
+        PublishedPort("tcp", "", 8080, 80),
+        PublishedPort("udp", "127.0.0.1", 53, 53),
+    )
+    for damaged in (None, [], {}, ["tcp"], [*good, 1], ["tcp", None, 1, 2], ["tcp", "", True, 2], ["tcp", "", "1", 2]):
+        assert actual(record(published=[damaged, good])).published == (PublishedPort("tcp", "", 8080, 80),)
+    for damaged in NOBODYS:
+        assert actual(record(published=damaged)).published == ()
+    assert actual(record()).published == ()
 
 
 NOBODYS = (None, 0, -1, True, "", "text", [], [1], {}, {"a": None}, [[]], 1e300)

@@ -11,7 +11,7 @@ import stackcases
 
 from composer.desired.build import desire, replica
 from composer.desired.hashing import config_hash, container_id, spec_from_json, spec_to_json
-from composer.desired.state import AnonymousVolume, BindMount, ContainerSpec, TmpfsMount, Ulimit
+from composer.desired.state import AnonymousVolume, BindMount, ContainerSpec, Endpoint, Port, TmpfsMount, Ulimit
 from composer.frozen import replace
 
 FULL = ContainerSpec(
@@ -51,6 +51,24 @@ FULL = ContainerSpec(
     shm_size=3,
     extra_hosts=(("db", "10.0.0.1"),),
     template="{{ x }}",
+)
+
+
+NETWORKED = replace(
+    FULL,
+    domainname="example",
+    network_mode="",
+    networks=(Endpoint("p_default", ("web",), gw_priority=1),),
+    ports=(Port(80, "8080"),),
+    expose=("81/tcp",),
+    dns=("1.1.1.1",),
+    dns_search=("example",),
+    dns_opt=("ndots:1",),
+    links=(("database", "db"),),
+    pid="host",
+    ipc="shareable",
+    uts="host",
+    cgroup="private",
 )
 
 
@@ -184,12 +202,12 @@ def test_every_field_is_part_of_the_hash() -> None:
     default = ContainerSpec(image="i", image_id="d")
     seen = {config_hash(default)}
     for name in ContainerSpec.__slots__:
-        seen.add(config_hash(replace(default, **{name: getattr(FULL, name)})))
+        seen.add(config_hash(replace(default, **{name: getattr(NETWORKED, name)})))
     assert len(seen) == len(ContainerSpec.__slots__) + 1
 
 
 def test_a_spec_survives_json() -> None:
-    for spec in (FULL, ContainerSpec(image="i", image_id="d")):
+    for spec in (FULL, NETWORKED, ContainerSpec(image="i", image_id="d")):
         again = spec_from_json(json.loads(json.dumps(spec_to_json(spec))))
         assert again == spec
         assert config_hash(again) == config_hash(spec)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from composer.desired.hashing import spec_to_json
-from composer.desired.state import AnonymousVolume, BindMount, ContainerSpec, TmpfsMount, Ulimit
+from composer.desired.state import AnonymousVolume, BindMount, ContainerSpec, Endpoint, Port, TmpfsMount, Ulimit
 from composer.frozen import replace
 from composer.plan.diff import differences, looks_secret, summary
 
@@ -96,6 +96,9 @@ def test_every_field_that_is_hashed_is_told() -> None:
         "mounts": (AnonymousVolume("/x"),),
         "extra_hosts": (("h", "1.1.1.1"),),
         "ulimits": {"core": Ulimit(1, 1)},
+        "networks": (Endpoint("p_back", ("web",)),),
+        "ports": (Port(80, "8080"),),
+        "links": (("database", "db"),),
     }
     for name in ContainerSpec.__slots__:
         value = special.get(name, samples[type(getattr(BASE, name))])
