@@ -63,6 +63,18 @@ class Paths(NamedTuple):
     def volumes(self) -> str:
         return f"{self.data}/volumes"
 
+    # networks -----------------------------------------------------------------------------------------
+    @property
+    def networks(self) -> str:
+        return f"{self.data}/networks"
+
+    def network(self, name: str) -> str:
+        return f"{self.data}/networks/{name}.json"
+
+    @property
+    def networks_lock(self) -> str:
+        return f"{self.run}/networks.lock"
+
     # runtime ------------------------------------------------------------------------------------------
     @property
     def runc(self) -> str:

@@ -53,6 +53,8 @@ _GIB = 1 << 30
 
 def all_checks(paths: Paths, environ: dict[str, str]) -> tuple[Check, ...]:
     """Every check, in the order in which things depend on one another. Takes about 150 ms; changes nothing for long."""
+    from composer.host import network_checks
+
     checks: tuple[Callable[[], Check], ...] = (
         check_root,
         check_kernel,
@@ -70,7 +72,11 @@ def all_checks(paths: Paths, environ: dict[str, str]) -> tuple[Check, ...]:
         check_seccomp,
         check_init,
         check_nft,
-        lambda: check_tool("dnsmasq", "services cannot find each other by name", essential=False, version_word=2),
+        lambda: check_tool("dnsmasq", "no network can be made: services could not find each other", version_word=2),
+        network_checks.check_networking,
+        network_checks.check_forwarding,
+        lambda: network_checks.check_firewall(paths),
+        lambda: network_checks.check_address_pool(paths, environ),
         lambda: check_space(paths.data),
         check_bytecode,
     )
@@ -225,15 +231,15 @@ def check_runtime(name: str) -> Check:
     return check_tool(name, "no container can run", label="runtime", version_word=2)
 
 
-def check_tool(tool: str, without: str, *, essential: bool = True, label: str = "", version_word: int = 2) -> Check:
+def check_tool(tool: str, without: str, *, label: str = "", version_word: int = 2) -> Check:
     """A program of the machine: that it is there, and answers. `version_word` counts from 0 in `--version`'s output."""
     try:
         done = proc.run(proc.Command(argv=(proc.require(tool), "--version"), timeout=10))
     except errors.ToolMissing as error:
-        return Check(label or tool, "missing" if essential else "warning", f"no {tool}: {without}", error.hint)
+        return Check(label or tool, "missing", f"no {tool}: {without}", error.hint)
     except errors.CommandFailed as error:
         fix = f"reinstall it: apt-get install --reinstall {proc.PACKAGES.get(tool, tool)}"
-        return Check(label or tool, "missing" if essential else "warning", error.message, fix)
+        return Check(label or tool, "missing", error.message, fix)
     words = done.stdout.split()
     version = words[version_word] if len(words) > version_word else "of unknown version"
     return Check(label or tool, "ok", f"{os.path.basename(tool)} {version}".strip(), "")
@@ -318,10 +324,10 @@ def check_nft() -> Check:
     try:
         done = proc.run(proc.Command(argv=(proc.require("nft"), "list", "tables"), timeout=10, accept=None))
     except errors.ToolMissing as error:
-        return Check("nft", "warning", "no nft: networks will not work", error.hint)
+        return Check("nft", "missing", "no nft: no network can be made", error.hint)
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["it said nothing"]
-        return Check("nft", "warning", f"networks will not work: {said[0]}", "modprobe nf_tables, as root")
+        return Check("nft", "missing", f"no network can be made: {said[0]}", "modprobe nf_tables, as root")
     return Check("nft", "ok", "rules can be read")
 
 

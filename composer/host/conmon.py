@@ -25,7 +25,8 @@ HARD_LOG_CAP = 64 * 1024 * 1024
 @frozen
 class Shim:
     """What conmon is told about one container. `stdin` keeps its standard input open for whoever attaches,
-    `stdin_once` closes it when the first who attached leaves.
+    `stdin_once` closes it when the first who attached leaves. `at_end` is the command line of a program it runs when
+    the container has ended; `keeps` are descriptors it holds open until then.
     """
 
     container_id: str
@@ -34,6 +35,8 @@ class Shim:
     tty: bool = False
     stdin: bool = False
     stdin_once: bool = False
+    at_end: tuple[str, ...] = ()
+    keeps: tuple[int, ...] = ()
 
 
 def command_line(conmon: str, runtime: Runtime, paths: Paths, shim: Shim) -> tuple[str, ...]:
@@ -53,6 +56,10 @@ def command_line(conmon: str, runtime: Runtime, paths: Paths, shim: Shim) -> tup
         "--runtime-arg", "--log", "--runtime-arg", f"{run}/runtime.log",
         "--runtime-arg", "--log-format", "--runtime-arg", "json",
     ]  # fmt: skip
+    if shim.at_end:
+        program, *arguments = shim.at_end
+        argv += ["--exit-command", program]
+        argv += [word for argument in arguments for word in ("--exit-command-arg", argument)]
     if shim.tty:
         argv.append("--terminal")
     if shim.stdin:
@@ -78,7 +85,7 @@ def create(paths: Paths, runtime: Runtime, shim: Shim) -> int:
         try:
             process = subprocess.Popen(
                 argv,
-                pass_fds=(sync_write, start_read),
+                pass_fds=(sync_write, start_read, *shim.keeps),
                 # conmon keeps this environment for the container's whole life: nothing of ours belongs in it.
                 env=environment({"_OCI_SYNCPIPE": str(sync_write), "_OCI_STARTPIPE": str(start_read)}),
                 stdin=subprocess.DEVNULL,

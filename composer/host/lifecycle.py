@@ -15,7 +15,7 @@ from composer.errors import CommandFailed, ContainerError
 from composer.host import cgroup, overlay, process, records, volumes
 from composer.host.files import make_private, read_text, write_atomic
 from composer.host.runtime import Runtime
-from composer.host.state import FirstProcess, conmon_process, exit_status, first_process
+from composer.host.state import FirstProcess, conmon_process, exit_status, first_process, waits
 from composer.host.trees import remove_tree
 from composer.paths import Paths
 
@@ -108,7 +108,7 @@ class Lifecycle:
     def is_created(self, container_id: str) -> bool:
         """Whether it is made and waits to be started."""
         first = first_process(self._paths, container_id)
-        return first is not None and process.alive(*first) and os.path.exists(self._runtime.exec_fifo(container_id))
+        return first is not None and process.alive(*first) and waits(self._runtime.exec_fifo(container_id), first.pid)
 
     def stop(self, container_id: str, *, signal_name: str, grace_seconds: float, cgroup_path: str) -> StopOutcome:
         """Signal, grace, SIGKILL; returns when the process is gone and its exit status is on disk.
@@ -121,7 +121,7 @@ class Lifecycle:
             return StopOutcome.NOT_RUNNING
         number = process.signal_number(signal_name)
         outcome = StopOutcome.STOPPED
-        if os.path.exists(self._runtime.exec_fifo(container_id)):
+        if waits(self._runtime.exec_fifo(container_id), first.pid):
             number = signal.SIGKILL  # never started: there is nothing to be gentle with
         elif number != signal.SIGKILL and _is_deaf(first.pid, number):
             number, outcome = signal.SIGKILL, StopOutcome.DEAF

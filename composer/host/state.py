@@ -12,6 +12,8 @@ from composer.host import cgroup, process
 from composer.host.files import read_text
 from composer.paths import Paths
 
+_RUNTIMES = (b"runc", b"crun", b"youki")
+
 
 class Snapshot(NamedTuple):
     """`pid` is 0 unless it lives; `exit_code` None unless known; times in seconds since the epoch, 0 = unknown."""
@@ -38,7 +40,7 @@ def snapshot(paths: Paths, record: Mapping[str, Any]) -> Snapshot:
     started_at = _started_at(paths, container_id)
     first = first_process(paths, container_id)
     if first is not None and process.alive(*first):
-        return Snapshot(_alive_status(paths, record), first.pid, None, started_at)
+        return Snapshot(_alive_status(paths, record, first.pid), first.pid, None, started_at)
     _await_exit_file(paths, container_id)
     code, finished_at = exit_status(paths, container_id)
     if code is None and not started_at and first is not None:
@@ -46,12 +48,24 @@ def snapshot(paths: Paths, record: Mapping[str, Any]) -> Snapshot:
     return Snapshot(Status.EXITED, 0, code, started_at, finished_at)
 
 
-def _alive_status(paths: Paths, record: Mapping[str, Any]) -> Status:
-    if os.path.exists(f"{paths.runc}/{record['id']}/exec.fifo"):
+def _alive_status(paths: Paths, record: Mapping[str, Any], pid: int) -> Status:
+    if waits(f"{paths.runc}/{record['id']}/exec.fifo", pid):
         return Status.CREATED
     if cgroup.is_frozen(f"{paths.stack_cgroup(record['project'])}/{record['id']}"):
         return Status.PAUSED
     return Status.RUNNING
+
+
+def waits(exec_fifo: str, pid: int) -> bool:
+    """Whether a container is made and not started yet: the runtime's fifo is there, and its first process still is the
+    runtime. A command killed between the start and the removal of the fifo leaves that behind a container that runs.
+    """
+    if not os.path.exists(exec_fifo):
+        return False
+    with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        program = file.read(4096).split(b"\0")[0].rpartition(b"/")[2]
+        return not program or program.startswith(_RUNTIMES)
+    return True
 
 
 def first_process(paths: Paths, container_id: str) -> FirstProcess | None:
@@ -65,7 +79,7 @@ def first_process(paths: Paths, container_id: str) -> FirstProcess | None:
 
 
 def conmon_process(paths: Paths, container_id: str) -> FirstProcess | None:
-    """conmon, if its pidfile names a process that lives and is it."""
+    """conmon, or the program it becomes at the container's end, if its pidfile names a process that lives and is it."""
     pidfile = f"{paths.conmon(container_id)}/conmon.pid"
     text = (read_text(pidfile) or "").strip()
     if not text.isdigit():
@@ -73,8 +87,12 @@ def conmon_process(paths: Paths, container_id: str) -> FirstProcess | None:
     pid = int(text)
     started = process.start_time(pid)
     with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        arguments = file.read().split(b"\0")
         # Its own pidfile among its arguments: another store's conmon may have the same container id.
-        if started is not None and os.fsencode(pidfile) in file.read().split(b"\0"):
+        is_conmon = os.fsencode(pidfile) in arguments
+        ours, ending = os.fsencode(f"{paths.run}/"), f"/{container_id}".encode()
+        becomes = any(one.startswith(ours) and one.endswith(ending) for one in arguments)
+        if started is not None and (is_conmon or becomes):
             return FirstProcess(pid, started)
     return None
 

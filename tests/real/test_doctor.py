@@ -13,7 +13,7 @@ from leftovers import cgroups, mounts
 
 from composer.cli.doctor import doctor
 from composer.errors import MachineError
-from composer.host import checks
+from composer.host import checks, network_checks, nfnetlink, proc
 from composer.paths import Paths
 
 pytestmark = pytest.mark.real
@@ -40,6 +40,36 @@ def test_looking_leaves_nothing_behind(jocker_dirs: Paths) -> None:
     assert mounts() == before
     assert not list(cgroups(f"jocker-doctor-{os.getpid()}"))
     assert not Path(jocker_dirs.data).exists()
+    assert not {"br0", "up0", "up1"} & set(os.listdir("/sys/class/net"))
+    assert not nfnetlink.has_table("jocker_doctor")
+
+
+def test_a_network_can_really_be_made_here() -> None:
+    assert network_checks.check_networking().status == "ok"
+
+
+def test_what_the_kernel_refuses_is_told_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_checks, "_RULES", "table inet jocker_doctor { chain c { no such rule } }")
+    found = network_checks.check_networking()
+    assert found.status == "missing"
+    assert found.found.startswith("no network can be made: ")
+    assert "modprobe" in found.fix
+
+
+@pytest.mark.parametrize(("pool", "status"), [("10.9.0.0/16", "ok"), ("0.0.0.0/1", "ok"), ("x", "missing"), ("", "ok")])
+def test_the_address_pool_is_looked_at(jocker_dirs: Paths, pool: str, status: str) -> None:
+    assert network_checks.check_address_pool(jocker_dirs, {"JOCKER_ADDRESS_POOL": pool}).status == status
+
+
+@pytest.mark.parametrize("tool", ["nft", "dnsmasq"])
+def test_what_networks_are_made_with_is_essential(
+    tool: str, jocker_dirs: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = proc.find
+    monkeypatch.setattr(proc, "find", lambda name: None if name == tool else real(name))
+    found = by_name(checks.all_checks(jocker_dirs, {}))[tool]
+    assert (found.status, found.fix) == ("missing", f"apt-get install {proc.PACKAGES[tool]}")
+    assert "no network can be made" in found.found
 
 
 def test_a_missing_runtime_is_essential(jocker_dirs: Paths) -> None:

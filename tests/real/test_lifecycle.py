@@ -213,6 +213,19 @@ def test_a_container_has_several_lives_and_one_log(life: Lives) -> None:
     assert life.lifecycle.wait(container_id) == 137
 
 
+def test_a_start_that_was_killed_on_the_way_counts_when_the_program_runs(life: Lives) -> None:
+    """The runtime's fifo goes after the program has been let go: a kill between the two leaves both."""
+    container_id = life.sh("one", HANDLES)
+    until(lambda: is_ready(life, "one"))
+    os.mkfifo(life.runtime.exec_fifo(container_id))
+    assert life.snapshot("one").status is Status.RUNNING
+    assert not life.lifecycle.is_created(container_id)
+    assert life.stop("one") is StopOutcome.STOPPED
+    assert life.snapshot("one").exit_code == 3
+    life.lifecycle.remove(container_id, PROJECT)
+    assert left_of(life, "one") == set()
+
+
 def test_a_stop_lets_the_process_end_by_itself(life: Lives) -> None:
     container_id = life.sh("one", HANDLES)
     until(lambda: is_ready(life, "one"))

@@ -1,0 +1,165 @@
+"""Ports of the machine: kept for a container while its shim lives, and found taken before anything is started.
+
+A published port is a rule of the firewall, and nothing listens on it. So that no other program takes it meanwhile, a
+socket is bound to it, without listening, and given to conmon: the port is free again when conmon ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from typing import NamedTuple
+
+from composer.errors import NetworkError
+from composer.model.network import Port
+
+_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+_LISTENING = {"tcp": "0A", "udp": "07"}
+"""State in /proc/net: LISTEN for TCP, unconnected for UDP (include/net/tcp_states.h)."""
+
+Ours = Callable[[str, int], bool]
+"""Whether a container of the same stack has the port (protocol, number): it is about to give it up."""
+
+
+class Kept(NamedTuple):
+    """One port that was chosen: what it is for, its number, and the sockets that keep it."""
+
+    port: Port
+    published: int
+    sockets: tuple[socket.socket, ...]
+
+    def close(self) -> None:
+        for one in self.sockets:
+            one.close()
+
+
+def keep(ports: Sequence[Port], *, ipv6: bool, is_ours: Ours, where: str) -> tuple[Kept, ...]:
+    """Takes a port of the machine for each of `ports`; with `ipv6` on its IPv6 addresses, too.
+
+    A port that only a container of the same stack has is shared with that: it is being replaced. Raises `NetworkError`
+    that names who has it; then none is kept.
+    """
+    with ExitStack() as undo:
+        done = []
+        for port in ports:
+            kept = _keep(port, ipv6=ipv6, is_ours=is_ours, where=where)
+            undo.callback(kept.close)
+            done.append(kept)
+        undo.pop_all()
+    return tuple(done)
+
+
+def _keep(port: Port, *, ipv6: bool, is_ours: Ours, where: str) -> Kept:
+    for number in candidates(port):
+        with suppress(OSError), ExitStack() as opened:
+            if number and is_taken(port, number, ipv6=ipv6) and not is_ours(port.protocol, number):
+                continue
+            sockets: list[socket.socket] = []
+            for family, address in _addresses(port, ipv6=ipv6):
+                # Of a free port the first socket finds the number, the second must get the same.
+                taken = sockets[0].getsockname()[1] if sockets else number
+                sockets.append(opened.enter_context(_bound(port, family, address, taken, shared=True)))
+            opened.pop_all()
+            return Kept(port, sockets[0].getsockname()[1], tuple(sockets))
+    raise in_the_way(port, where)
+
+
+def candidates(port: Port) -> range | tuple[int, ...]:
+    """The numbers a port may get, in order; 0 means any."""
+    first, dash, last = port.published.partition("-")
+    if not first:
+        return (0,)
+    return range(int(first), int(last) + 1) if dash else (int(first),)
+
+
+def is_taken(port: Port, number: int, *, ipv6: bool = False) -> bool:
+    """Whether somebody else has the port, whether or not he listens. Raises `OSError` for an address we lack."""
+    for family, address in _addresses(port, ipv6=ipv6):
+        try:
+            _bound(port, family, address, number, shared=False).close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+            raise
+    return False
+
+
+def _addresses(port: Port, *, ipv6: bool) -> list[tuple[int, str]]:
+    if port.host_ip:
+        return [(socket.AF_INET6 if ":" in port.host_ip else socket.AF_INET, port.host_ip)]
+    return [(socket.AF_INET, ""), *([(socket.AF_INET6, "::")] if ipv6 else [])]
+
+
+def _bound(port: Port, family: int, address: str, number: int, *, shared: bool) -> socket.socket:
+    one = socket.socket(family, _KINDS[port.protocol] | socket.SOCK_CLOEXEC)
+    try:
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if shared:
+            # Only together with a socket that has it, too: ours.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind((address, number))
+    except BaseException:
+        one.close()
+        raise
+    return one
+
+
+def in_the_way(port: Port, where: str, *, owner: str = "") -> NetworkError:
+    """The error for a port that is taken, with who has it."""
+    shown = f"{port.host_ip + ':' if port.host_ip else ''}{port.published or 'any'}/{port.protocol}"
+    if port.host_ip and not _is_local(port.host_ip):
+        return NetworkError(
+            f"{where}: port {shown} cannot be published: this machine has no address {port.host_ip}",
+            hint="an address of this machine (ip address), or none for all of them",
+        )
+    numbers = [number for number in candidates(port) if number]
+    if len(numbers) > 1:
+        return NetworkError(f"{where}: all ports of {shown} are taken", hint="a wider range")
+    by = owner or (listener(port, numbers[0]) if numbers else "")
+    return NetworkError(
+        f"{where}: port {shown} is taken{f' by {by}' if by else ''}", hint="end that, or publish another port"
+    )
+
+
+def _is_local(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as one, suppress(OSError):
+        one.bind((address, 0))
+        return True
+    return False
+
+
+def listener(port: Port, number: int) -> str:
+    """Who listens on the port, as `nginx (pid 12)`; "" if that cannot be seen."""
+    inodes = {f"socket:[{inode}]" for inode in _inodes(port.protocol, number)}
+    if not inodes:
+        return ""
+    for pid in os.listdir("/proc"):
+        if not pid.isdigit():
+            continue
+        with suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with suppress(FileNotFoundError):
+                    if os.readlink(f"/proc/{pid}/fd/{name}") in inodes:
+                        return f"{_program(pid)} (pid {pid})"
+    return ""
+
+
+def _inodes(protocol: str, number: int) -> Iterator[str]:
+    for name in (protocol, f"{protocol}6"):
+        with suppress(OSError), open(f"/proc/net/{name}") as file:
+            next(file)
+            for line in file:
+                words = line.split()
+                if words[3] == _LISTENING[protocol] and int(words[1].rpartition(":")[2], 16) == number:
+                    yield words[9]
+
+
+def _program(pid: str) -> str:
+    with suppress(OSError), open(f"/proc/{pid}/comm", errors="replace") as file:
+        return file.read().strip()
+    return "a program"
