@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from composer.desired.state import DesiredContainer
+from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolume
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry
 from composer.model.service import Retry
+from composer.plan.steps import Member
 
 DEADLINE = 20.0
 """Seconds after which a test that waits for a thread gives up."""
@@ -42,6 +43,24 @@ class Recorder:
     def pull_image(self, reference: str, on_progress: OnProgress) -> None:
         on_progress("1/2 MB")
         self._do(f"pull {reference}")
+
+    def create_network(self, network: DesiredNetwork) -> None:
+        self._do(f"create network {network.name}")
+
+    def repair_network(self, name: str) -> None:
+        self._do(f"repair network {name}")
+
+    def remove_network(self, name: str) -> None:
+        self._do(f"remove network {name}")
+
+    def assign_addresses(self, network: str, members: Sequence[Member]) -> None:
+        self._do(f"assign {network} {' '.join(member.container_id for member in members)}")
+
+    def create_volume(self, volume: DesiredVolume) -> None:
+        self._do(f"create volume {volume.name}")
+
+    def remove_volume(self, name: str) -> None:
+        self._do(f"remove volume {name}")
 
     def create_container(
         self, container: DesiredContainer, container_id: str, *, replaces: str, volumes: Mapping[str, str]

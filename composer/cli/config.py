@@ -127,4 +127,4 @@ def _support() -> str:
     from composer.cli.text import table
     from composer.composefile.support import support_table
 
-    return table(("KEY", "SUPPORT", "NOTE"), [(key, str(state), note) for key, state, note in support_table()])
+    return table(("KEY", "SUPPORT", "NOTE"), [(key, state.value, note) for key, state, note in support_table()])

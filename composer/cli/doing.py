@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 
-from composer.actual.observe import observe
+from composer.actual.observe import observe_stack
 from composer.cli import road
 from composer.cli.globals import Globals, one_of
 from composer.cli.planned import text
-from composer.host import cgroup, records
+from composer.host import cgroup, networks, records
 from composer.paths import Paths
 from composer.plan.policy import Policy
 
@@ -65,7 +65,7 @@ def take_down(
     name, project = road.known_services(options)
     paths = options.paths
     with road.stack_lock(options, name, "down"):
-        actual = observe(paths, name)
+        actual = observe_stack(paths, name, faults=False)
         images: list[str] = []
         if rmi == "all":
             here = road.images(paths, project) if project else {}
@@ -86,9 +86,9 @@ def take_down(
             print(text(found, with_differences=False), end="")
             return
         road.warn(found.warnings)
-        if not actual.containers and options.progress != "quiet":
+        if not (actual.containers or found.nodes[:-1]) and options.progress != "quiet":
             print(f"jocker: warning: nothing to remove for stack {name}", file=sys.stderr)
-        if not actual.containers and not images and not _left_by_crashes(paths, name):
+        if not actual.containers and not found.nodes[:-1] and not _left_by_crashes(paths, name):
             return
         road.apply(options, found)
 
@@ -96,4 +96,6 @@ def take_down(
 def _left_by_crashes(paths: Paths, project: str) -> bool:
     """Whether a stack without containers has anything: to find out costs less than to load what would remove it."""
     cgroups = (paths.stack_cgroup(project), paths.shim_cgroup(project))
-    return any(cgroup.is_left(path, paths.cgroup_root) for path in cgroups) or not records.is_swept(paths)
+    return any(cgroup.is_left(path, paths.cgroup_root) for path in cgroups) or not (
+        records.is_swept(paths) and networks.is_swept(paths)
+    )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from composer.actual.observe import observe
+from composer.actual.observe import observe_stack
 from composer.actual.state import ActualStack
 from composer.cli import road
 from composer.cli.globals import Globals
@@ -22,7 +22,7 @@ def _do(options: Globals, command: str, make: Callable[[ActualStack, tuple[str, 
     name, project = road.known_services(options)
     known = tuple(project.services) if project else None
     with road.stack_lock(options, name, command):
-        found = make(observe(options.paths, name), known)
+        found = make(observe_stack(options.paths, name, faults=command in {"start", "restart"}), known)
         road.apply(options, found)
     return found
 

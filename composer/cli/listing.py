@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from composer.actual.observe import observe
 from composer.actual.state import ActualContainer, Status
@@ -14,6 +14,10 @@ from composer.cli.text import ago, table
 from composer.errors import UsageError
 from composer.host.log_sizes import trim
 from composer.image.reference import familiar
+from composer.paths import Paths
+
+if TYPE_CHECKING:
+    from composer.cli.publishers import Publisher
 
 _LONGEST_COMMAND = 20
 _UNKNOWN_EXIT = 255
@@ -46,9 +50,9 @@ def list_containers(
     elif names_only:
         print("".join(f"{name}\n" for name in dict.fromkeys(one.service for one in shown)), end="")
     elif as_lines:
-        print("".join(f"{json.dumps(as_json(one, no_trunc=no_trunc))}\n" for one in shown), end="")
+        print("".join(f"{json.dumps(as_json(options.paths, one, no_trunc=no_trunc))}\n" for one in shown), end="")
     else:
-        print(as_table(shown, no_trunc=no_trunc), end="")
+        print(as_table(options.paths, shown, no_trunc=no_trunc), end="")
 
 
 def _check(services: Iterable[str], existing: set[str], options: Globals) -> None:
@@ -63,7 +67,7 @@ def _check(services: Iterable[str], existing: set[str], options: Globals) -> Non
             raise UsageError(f"no such service: {name}")
 
 
-def as_table(shown: list[ActualContainer], *, no_trunc: bool = False) -> str:
+def as_table(paths: Paths, shown: list[ActualContainer], *, no_trunc: bool = False) -> str:
     """NAME IMAGE COMMAND SERVICE CREATED STATUS PORTS."""
     now = time.time()
     rows = [
@@ -74,16 +78,37 @@ def as_table(shown: list[ActualContainer], *, no_trunc: bool = False) -> str:
             one.service,
             f"{ago(one.created_at, now)} ago",
             status_text(one, now),
-            "",
+            _ports(paths, one)[0],
         )
         for one in shown
     ]
     return table(("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"), rows)
 
 
-def as_json(one: ActualContainer, *, no_trunc: bool = False) -> dict[str, Any]:
+def _ports(paths: Paths, one: ActualContainer) -> tuple[str, tuple[Publisher, ...]]:
+    """The ports of a container, as a text and one by one."""
+    if not (one.published or one.spec.get("expose")):
+        return "", ()
+    from composer.cli.publishers import ports_text, publishers_of
+
+    found = publishers_of(paths, one)
+    return ports_text(found), found
+
+
+def _networks(one: ActualContainer) -> str:
+    """The networks it is on, else its mode. Who shares the network of another container has none of its own."""
+    if one.spec.get("networks"):
+        from composer.cli.publishers import network_names
+
+        return ",".join(network_names(one.spec))
+    mode = one.spec.get("network_mode", "")
+    return mode if isinstance(mode, str) and ":" not in mode else ""
+
+
+def as_json(paths: Paths, one: ActualContainer, *, no_trunc: bool = False) -> dict[str, Any]:
     """One container with docker compose's keys, alphabetical."""
     now = time.time()
+    ports, publishers = _ports(paths, one)
     mounts = [
         mount.get("source") or one.volumes.get(mount["target"], "")
         for mount in one.spec.get("mounts", ())
@@ -101,10 +126,10 @@ def as_json(one: ActualContainer, *, no_trunc: bool = False) -> dict[str, Any]:
         "Mounts": ",".join(mounts),
         "Name": one.name,
         "Names": one.name,
-        "Networks": one.spec.get("network_mode", ""),
-        "Ports": "",
+        "Networks": _networks(one),
+        "Ports": ports,
         "Project": one.project,
-        "Publishers": [],
+        "Publishers": [entry.as_json() for entry in publishers],
         "RunningFor": f"{ago(one.created_at, now)} ago",
         "Service": one.service,
         "Size": "0B",

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from composer.cli.text import is_terminal, one_line, wants_colour
 from composer.plan.steps import (
+    AssignAddresses,
     CreateContainer,
+    CreateNetwork,
+    CreateVolume,
     KillContainer,
     PullImage,
     RemoveContainer,
     RemoveImage,
+    RemoveNetwork,
     RemoveStack,
+    RemoveVolume,
+    RepairNetwork,
     StartContainer,
     StopContainer,
     WaitCompleted,
@@ -28,6 +34,12 @@ if TYPE_CHECKING:
 
 _WORDS: dict[type, tuple[str, str, str]] = {
     PullImage: ("Image", "Pulling", "Pulled"),
+    CreateNetwork: ("Network", "Creating", "Created"),
+    RepairNetwork: ("Network", "Repairing", "Repaired"),
+    RemoveNetwork: ("Network", "Removing", "Removed"),
+    AssignAddresses: ("Network", "Assigning addresses", "Addresses assigned"),
+    CreateVolume: ("Volume", "Creating", "Created"),
+    RemoveVolume: ("Volume", "Removing", "Removed"),
     CreateContainer: ("Container", "Creating", "Created"),
     StartContainer: ("Container", "Starting", "Started"),
     StopContainer: ("Container", "Stopping", "Stopped"),
@@ -86,8 +98,8 @@ def _write(out: TextIO, text: str) -> None:
 
 
 def _is_quiet(event: Event) -> bool:
-    """Tidying up that nobody asked about, as long as it works."""
-    return isinstance(event.step, RemoveStack) and event.kind != "failed"
+    """What nobody asked about, as long as it works."""
+    return isinstance(event.step, (AssignAddresses, RemoveStack)) and event.kind != "failed"
 
 
 class _Quiet:

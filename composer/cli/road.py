@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.actual.observe import observe
+from composer.actual.observe import observe, observe_stack
 from composer.actual.state import ActualStack
 from composer.cli.globals import Globals
 from composer.desired.build import desire
@@ -23,6 +23,7 @@ from composer.paths import Paths
 from composer.plan.plan import Plan
 from composer.plan.policy import Policy
 from composer.plan.reconcile import plan_up
+from composer.plan.steps import CreateContainer
 
 if TYPE_CHECKING:
     from composer.execute.executor import Outcome
@@ -64,8 +65,13 @@ def desired(paths: Paths, project: Project) -> DesiredStack:
 def view(paths: Paths, project: Project, policy: Policy) -> View:
     """What `up` would do now. Writes nothing."""
     wanted = desired(paths, project)
-    actual = observe(paths, project.name)
-    return View(wanted, actual, plan_up(wanted, actual, policy))
+    actual = observe_stack(paths, project.name, wanted.networks)
+    plan = plan_up(wanted, actual, policy)
+    if any(isinstance(node.step, CreateContainer) and node.step.container.spec.ports for node in plan.nodes):
+        from composer.execute.published import check
+
+        check(paths, plan)
+    return View(wanted, actual, plan)
 
 
 def up(options: Globals, project: Project, policy: Policy) -> View:

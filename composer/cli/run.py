@@ -9,17 +9,18 @@ from typing import Annotated
 
 import typer
 
-from composer.actual.observe import observe
+from composer.actual.observe import observe, observe_stack
 from composer.cli import road
 from composer.cli.containers import variables
 from composer.cli.globals import Globals, one_of
 from composer.cli.text import escape
 from composer.desired.build import oneoff
-from composer.desired.hashing import config_hash, container_id
-from composer.desired.state import DesiredContainer
+from composer.desired.hashing import container_id
+from composer.desired.state import DesiredContainer, DesiredStack
 from composer.errors import CommandNotStarted, ImageNotFound, UsageError
 from composer.frozen import replace
-from composer.model.service import AnonymousVolume, BindMount, Mount, Project, Service
+from composer.model.network import Port
+from composer.model.service import AnonymousVolume, BindMount, Mount, NamedVolume, Project, Service
 from composer.plan.policy import Policy
 
 _UNKNOWN_EXIT = 255
@@ -40,8 +41,17 @@ def run(
         bool, typer.Option("--no-TTY", "--no-tty", "-T", help="No terminal, even if there is one")
     ] = False,
     no_deps: Annotated[bool, typer.Option("--no-deps", help="Do not start what it depends on")] = False,
+    publish: Annotated[
+        list[str] | None, typer.Option("--publish", "-p", help="[IP:][HOST:]CONTAINER[/udp]; several")
+    ] = None,
     pull: Annotated[str | None, typer.Option("--pull", help="always, missing or never")] = None,
     remove: Annotated[bool, typer.Option("--rm", help="Remove the container afterwards")] = False,
+    service_ports: Annotated[
+        bool, typer.Option("--service-ports", "-P", help="Publish the service's ports; without it none")
+    ] = False,
+    use_aliases: Annotated[
+        bool, typer.Option("--use-aliases", help="Go by the service's names, too; without it by its own alone")
+    ] = False,
     user: Annotated[str | None, typer.Option("--user", "-u", help="User, or user:group")] = None,
     volume: Annotated[list[str] | None, typer.Option("--volume", "-v", help="SOURCE:TARGET[:ro]; several")] = None,
     workdir: Annotated[str | None, typer.Option("--workdir", "-w", help="Working directory")] = None,
@@ -55,6 +65,7 @@ def run(
     project = road.load(options, (service,))
     if service not in project.services:
         raise UsageError(f"no such service: {service}", hint=f"there are: {', '.join(project.services)}")
+    ports = _ports(project.services[service], publish, service_ports=service_ports)
     if not no_deps:
         _start_dependencies(options, project, service)
     tty = not no_tty and not detach and is_terminal()
@@ -70,8 +81,31 @@ def run(
         tty=tty,
         interactive=not detach,
     )
-    container = _prepare(options, project, changed, name, pull)
-    raise typer.Exit(_carry_out(options, container, tty=tty, detach=detach, remove=remove))
+    stack = _prepare(options, project, changed, pull)
+    container = oneoff(
+        stack,
+        stack.services[service],
+        slug=os.urandom(32).hex(),
+        name=_free_name(options, project, name),
+        ports=ports,
+        use_aliases=use_aliases,
+    )
+    raise typer.Exit(_carry_out(options, stack, container, tty=tty, detach=detach, remove=remove))
+
+
+def _ports(service: Service, given: list[str] | None, *, service_ports: bool) -> tuple[Port, ...]:
+    """What is to be published. Raises `UsageError`."""
+    if not given:
+        return service.ports if service_ports else ()
+    if service_ports:
+        raise UsageError("--publish and --service-ports exclude each other", hint="leave one of them out")
+    if service.network_mode and service.network_mode != "bridge":
+        raise UsageError(
+            f"--publish: {service.name} has no network of its own", hint=f"it has network_mode: {service.network_mode}"
+        )
+    from composer.cli.filewords import published_ports
+
+    return published_ports(given)
 
 
 def _start_dependencies(options: Globals, project: Project, service: str) -> None:
@@ -143,9 +177,8 @@ def _absolute(target: str, text: str) -> str:
     return os.path.normpath(target)
 
 
-def _prepare(
-    options: Globals, project: Project, service: Service, name: str | None, pull: str | None
-) -> DesiredContainer:
+def _prepare(options: Globals, project: Project, service: Service, pull: str | None) -> DesiredStack:
+    """The stack of this service alone, its image there. Raises `ImageNotFound`."""
     only = replace(project, services={service.name: replace(service, depends_on={})})
     images = road.images(options.paths, only)
     if pull == "always" or (not images and (pull or service.pull_policy) != "never"):
@@ -155,19 +188,43 @@ def _prepare(
 
         step = PullImage(subject=normalise(service.image), because="run", services=(service.name,))
         road.apply(options, Plan(nodes=(Node(1, step),)))
-        images = road.images(options.paths, only)
     stack = road.desired(options.paths, only)
-    wanted = stack.services[service.name]
-    if not wanted.image_present:
+    if not stack.services[service.name].image_present:
         raise ImageNotFound(f"image {service.image} is not here", hint=f"jocker image pull {service.image}")
+    return stack
+
+
+def _free_name(options: Globals, project: Project, name: str | None) -> str | None:
     taken = {one.name for one in observe(options.paths, project.name).containers}
     if name is not None and name in taken:
         raise UsageError(f"there is a container {name} already", hint="choose another --name, or remove it")
-    container = oneoff(stack, wanted, slug=os.urandom(32).hex(), name=name)
-    return replace(container, config_hash=config_hash(container.spec))
+    return name
 
 
-def _carry_out(options: Globals, container: DesiredContainer, *, tty: bool, detach: bool, remove: bool) -> int:
+def _connect(options: Globals, stack: DesiredStack, container: DesiredContainer, new_id: str) -> None:
+    """Makes what must be there before the container; before that it looks whether its ports are free.
+
+    Raises `NetworkError`, `ContainerError`.
+    """
+    from composer.plan.oneoff import plan_oneoff
+
+    if container.spec.ports:
+        from composer.execute.published import check
+        from composer.plan.plan import Node, Plan
+        from composer.plan.steps import CreateContainer
+
+        step = CreateContainer(subject=container.name, because="run", container=container, container_id=new_id)
+        check(options.paths, Plan(nodes=(Node(1, step),)))
+    if container.spec.networks or any(isinstance(mount, NamedVolume) for mount in container.spec.mounts):
+        actual = observe_stack(options.paths, container.project, stack.networks)
+        found = plan_oneoff(stack, actual, container, new_id)
+        road.warn(found.warnings)
+        road.apply(options, found)
+
+
+def _carry_out(
+    options: Globals, stack: DesiredStack, container: DesiredContainer, *, tty: bool, detach: bool, remove: bool
+) -> int:
     from composer.execute.machine import Machine
     from composer.host.attach import Attachment, forwarded, raw_terminal
     from composer.host.logs import window_size
@@ -176,6 +233,7 @@ def _carry_out(options: Globals, container: DesiredContainer, *, tty: bool, deta
     machine = Machine(paths, options.wanted_runtime())
     new_id = container_id(container)
     with road.stack_lock(options, container.project, "run"):
+        _connect(options, stack, container, new_id)
         try:
             machine.create_container(container, new_id, replaces="", volumes={}, stdin_once=not detach)
         except CommandNotStarted as error:

@@ -6,31 +6,39 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from composer.actual.parse import desired_of, record_of
-from composer.desired.state import BindMount, DesiredContainer
+from composer.desired.joining import own_addresses
+from composer.desired.state import BindMount, DesiredContainer, DesiredNetwork, DesiredVolume, NamedVolume
 from composer.errors import ContainerError, DiedAtOnce, Interrupted
+from composer.execute import sharing
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
-from composer.host import cgroup, overlay, process, records, volumes
+from composer.host import cgroup, networks, overlay, process, records, volumes
 from composer.host.files import read_text, write_atomic
 from composer.host.lifecycle import Lifecycle, StopOutcome
+from composer.host.resolvers import resolvers
 from composer.host.runtime import Runtime
 from composer.image.store import Store
 from composer.model.service import AnonymousVolume, Retry
+from composer.model.wiring import RESOLVER
 from composer.paths import Paths
 
 if TYPE_CHECKING:
-    from composer.bundle.context import MachineFacts, ProcessUser
+    from composer.bundle.context import MachineFacts, Namespaces, ProcessUser
+    from composer.execute.networking import Attached, Networking
+    from composer.plan.steps import Member
 
 _FILES = ("hosts", "hostname", "resolv.conf")
 _BY_SIGNAL = 128
 _LOOK_UP_EVERY = 0.2
 """Seconds between two looks whether the user has had enough of waiting."""
+_DIES_WITHIN = 2.0
+"""Seconds that a killed container gets to be gone before `kill` returns."""
 LIVES_FOR = 1.0
 """Seconds a container must live to count as started, where `x-jocker.retry` asks us to look."""
 
@@ -64,6 +72,30 @@ class Machine:
         from composer.host.machine_facts import machine_facts
 
         return machine_facts()
+
+    @cached_property
+    def networking(self) -> Networking:
+        from composer.execute.networking import Networking
+
+        return Networking(self._paths)
+
+    def create_network(self, network: DesiredNetwork) -> None:
+        self.networking.create(network)
+
+    def repair_network(self, name: str) -> None:
+        self.networking.repair(name)
+
+    def remove_network(self, name: str) -> None:
+        self.networking.remove(name)
+
+    def assign_addresses(self, network: str, members: Sequence[Member]) -> None:
+        self.networking.assign(network, members)
+
+    def create_volume(self, volume: DesiredVolume) -> None:
+        volumes.create_named(self._paths, volume.name, project=volume.project, key=volume.key, labels=volume.labels)
+
+    def remove_volume(self, name: str) -> None:
+        volumes.remove(self._paths, name)
 
     def pull_image(self, reference: str, on_progress: OnProgress) -> None:
         """See `image.transfer.pull`."""
@@ -107,25 +139,52 @@ class Machine:
         rootfs.ensure_directory(root, container.spec.working_dir)
         self._make_bind_sources(container)
         self._make_volumes(container, record, root)
-        self._write_files(container, container_id)
-        config = self._config(container, container_id, user=user, named=record["volumes"])
-        shim = Shim(
-            container_id=container_id,
-            project=container.project,
-            name=container.name,
-            tty=container.spec.tty,
-            stdin=container.spec.stdin_open,
-            stdin_once=stdin_once,
-        )
-        self.lifecycle.create(shim, config)
+        attached = self.networking.attach(container, container_id) if container.spec.networks else None
+        namespaces = sharing.namespaces(self._paths, container, container_id)
+        self._write_files(container, container_id, namespaces, attached)
+        config = self._config(container, container_id, user=user, named=record["volumes"], namespaces=namespaces)
+        with self._kept_ports(container, record) as keeps:
+            shim = Shim(
+                container_id=container_id,
+                project=container.project,
+                name=container.name,
+                tty=container.spec.tty,
+                stdin=container.spec.stdin_open,
+                stdin_once=stdin_once,
+                at_end=self.networking.at_end(attached, container_id) if attached else (),
+                keeps=keeps,
+            )
+            self.lifecycle.create(shim, config)
+
+    @contextmanager
+    def _kept_ports(self, container: DesiredContainer, record: dict[str, Any]) -> Iterator[tuple[int, ...]]:
+        """Takes the container's ports on the machine and notes them in the record; yields descriptors that keep them
+        for whoever inherits these.
+        """
+        if not (container.spec.ports and container.spec.networks):
+            yield ()
+            return
+        kept = self.networking.keep_ports(container, record)
+        try:
+            yield tuple(one.fileno() for port in kept for one in port.sockets)
+        finally:
+            for port in kept:
+                port.close()
 
     def _config(
-        self, container: DesiredContainer, container_id: str, *, user: ProcessUser, named: Mapping[str, str]
+        self,
+        container: DesiredContainer,
+        container_id: str,
+        *,
+        user: ProcessUser,
+        named: Mapping[str, str],
+        namespaces: Namespaces,
     ) -> str:
         """The text of config.json. `named` maps targets to anonymous volumes."""
         from composer.bundle.render import render_config
 
         directory = self._paths.container(container_id)
+        by_name = ((mount.target, mount.volume) for mount in container.spec.mounts if isinstance(mount, NamedVolume))
         return render_config(
             container,
             container_id=container_id,
@@ -134,7 +193,8 @@ class Machine:
             user=user,
             facts=self.facts,
             files={f"/etc/{name}": f"{directory}/{name}" for name in _FILES},
-            volumes={target: volumes.path(self._paths, name) for target, name in named.items()},
+            namespaces=namespaces,
+            volumes={target: volumes.path(self._paths, name) for target, name in (*named.items(), *by_name)},
         )
 
     def render(self, container: DesiredContainer, container_id: str) -> str:
@@ -153,7 +213,8 @@ class Machine:
         with overlay.looked_at(self._paths, self._layers(container)) as root:
             rootfs.check_rootfs(root)
             user = _user(container, root)
-        return self._config(container, container_id, user=user, named=named)
+        namespaces = sharing.namespaces(self._paths, container, container_id)
+        return self._config(container, container_id, user=user, named=named, namespaces=namespaces)
 
     def _layers(self, container: DesiredContainer) -> list[str]:
         return [self._store.layer_dir(chain_id) for chain_id in container.layers]
@@ -170,6 +231,10 @@ class Machine:
 
     def _make_volumes(self, container: DesiredContainer, record: dict[str, Any], root: str) -> None:
         for mount in container.spec.mounts:
+            if isinstance(mount, NamedVolume) and not mount.nocopy:
+                from composer.host import rootfs
+
+                volumes.fill_once(self._paths, mount.volume, partial(rootfs.copy_up, root, mount.target))
             if not isinstance(mount, AnonymousVolume) or mount.target in record["volumes"]:
                 continue
             # The record names the volume before it is there: a crash cannot leave one that nobody knows.
@@ -184,23 +249,46 @@ class Machine:
 
                 rootfs.copy_up(root, mount.target, volumes.path(self._paths, name))
 
-    def _write_files(self, container: DesiredContainer, container_id: str) -> None:
-        """Writes the files of /etc that are ours: mounted into the container, never written through its rootfs."""
-        from composer.bundle.render import container_resolv_conf, render_hostname, render_hosts
-
-        texts = {
-            "hosts": render_hosts(container, machine=read_text("/etc/hosts") or ""),
-            "hostname": render_hostname(container, container_id=container_id, facts=self.facts),
-            "resolv.conf": container_resolv_conf(container, read_text("/etc/resolv.conf") or ""),
-        }
-        for name in _FILES:
+    def _write_files(
+        self, container: DesiredContainer, container_id: str, namespaces: Namespaces, attached: Attached | None
+    ) -> None:
+        """Writes the files of /etc that are ours: mounted into the container, never written through its rootfs. Who
+        shares another container's network has what that one has.
+        """
+        for name, text in self._texts(container, container_id, namespaces, attached).items():
             path = f"{self._paths.container(container_id)}/{name}"
-            write_atomic(path, texts[name].encode(), mode=0o644, sync=False)
+            write_atomic(path, text.encode(), mode=0o644, sync=False)
             os.chmod(path, 0o644)
+
+    def _texts(
+        self, container: DesiredContainer, container_id: str, namespaces: Namespaces, attached: Attached | None
+    ) -> dict[str, str]:
+        from composer.bundle.context import container_hostname
+        from composer.bundle.render import container_resolv_conf, render_hosts
+
+        spec = container.spec
+        if ":" in spec.network_mode:
+            other = sharing.find(self._paths, container.project, spec.network_mode, f'service "{container.service}"')
+            directory = self._paths.container(other["id"])
+            return {name: read_text(f"{directory}/{name}") or "" for name in _FILES}
+        hostname = namespaces.hostname or container_hostname(spec, container_id, self.facts.hostname)
+        addresses = own_addresses(spec, hostname, attached.wirings, container_id) if attached else ()
+        gateway = attached.machine if attached else ""
+        has_names = attached is not None and any(wiring.names for wiring in attached.wirings)
+        machine = read_text("/etc/resolv.conf") or "" if spec.network_mode == "host" else resolvers().as_text()
+        return {
+            "hosts": render_hosts(
+                container, machine=read_text("/etc/hosts") or "", gateway=gateway, addresses=addresses
+            ),
+            "hostname": f"{hostname}\n",
+            "resolv.conf": container_resolv_conf(container, machine, resolver=RESOLVER if has_names else ""),
+        }
 
     def _discard(self, container_id: str, project: str, *, keep: frozenset[str]) -> None:
         record = records.read(self._paths, container_id)
         mine = (record or {}).get("volumes", {}).values()
+        self.networking.detach(container_id, self._ends(record or {}))
+        sharing.drop_shm(self._paths, container_id)
         self.lifecycle.remove(container_id, project, with_volumes=[name for name in mine if name not in keep])
 
     def start_container(self, container_id: str, retry: Retry | None, on_retry: OnRetry) -> None:
@@ -219,9 +307,15 @@ class Machine:
 
     def _start(self, container_id: str) -> None:
         record = self._record(container_id)
+        container = desired_of(record)
         if not self.lifecycle.is_created(container_id):
             self.lifecycle.delete_runtime(container_id, record["project"])
-            self._make(desired_of(record), record)
+            before = dict(record)
+            self._make(container, record)
+            if record != before:
+                records.write(self._paths, record)
+        if container.spec.networks:
+            self.networking.show(container, container_id, record.get("published", ()))
         self.lifecycle.start(container_id, record["name"])
 
     def _start_and_watch(self, container_id: str) -> None:
@@ -260,12 +354,36 @@ class Machine:
             grace_seconds=grace_seconds,
             cgroup_path=f"{self._paths.stack_cgroup(record['project'])}/{container_id}",
         )
+        self._has_ended(record)
         return str(outcome) if outcome in {StopOutcome.DEAF, StopOutcome.KILLED} else ""
 
+    def _has_ended(self, record: dict[str, Any]) -> None:
+        """Nobody finds it any more; and with the first process of somebody else's pid namespace the others live on."""
+        if record["spec"].get("pid"):
+            cgroup.kill(f"{self._paths.stack_cgroup(record['project'])}/{record['id']}")
+        ends = self._ends(record)
+        if ends:
+            self.networking.hide(record["id"], ends, has_ports=bool(record.get("published")))
+
     def kill_container(self, container_id: str, signal: str) -> None:
-        project = self._record(container_id)["project"]
-        cgroup_path = f"{self._paths.stack_cgroup(project)}/{container_id}"
-        self.lifecycle.kill(container_id, process.signal_number(signal), cgroup_path=cgroup_path)
+        """One signal. After SIGKILL nobody finds the container any more when this returns."""
+        record = self._record(container_id)
+        cgroup_path = f"{self._paths.stack_cgroup(record['project'])}/{container_id}"
+        number = process.signal_number(signal)
+        if self.lifecycle.kill(container_id, number, cgroup_path=cgroup_path) and number == process.signal_number(
+            "SIGKILL"
+        ):
+            with suppress(TimeoutError):
+                self.lifecycle.wait(container_id, _DIES_WITHIN)
+                self._has_ended(record)
+
+    @staticmethod
+    def _ends(record: Mapping[str, Any]) -> tuple[str, ...]:
+        """The networks a record has its container on, by name."""
+        found = (record.get("spec") or {}).get("networks")
+        return (
+            tuple(str(end.get("network")) for end in found if isinstance(end, dict)) if isinstance(found, list) else ()
+        )
 
     def remove_container(self, container_id: str, *, volumes: bool) -> None:
         """Removes it, from whatever state; with `volumes` its anonymous volumes too."""
@@ -296,6 +414,7 @@ class Machine:
 
     def remove_stack(self, project: str) -> None:
         self.lifecycle.remove_stack(project)
+        networks.sweep(self._paths)
 
     def remove_image(self, reference: str) -> None:
         self._store.remove(reference)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, assert_never
 
-from composer.desired.state import DesiredContainer
+from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolume
 from composer.execute.retry import OnRetry
 from composer.model.service import Retry
 from composer.plan.steps import (
     AnyStep,
+    AssignAddresses,
     CreateContainer,
+    CreateNetwork,
+    CreateVolume,
     KillContainer,
+    Member,
     PullImage,
     RemoveContainer,
     RemoveImage,
+    RemoveNetwork,
     RemoveStack,
+    RemoveVolume,
+    RepairNetwork,
     StartContainer,
     StopContainer,
     WaitCompleted,
@@ -31,6 +38,18 @@ class Host(Protocol):
     """
 
     def pull_image(self, reference: str, on_progress: OnProgress) -> None: ...
+
+    def create_network(self, network: DesiredNetwork) -> None: ...
+
+    def repair_network(self, name: str) -> None: ...
+
+    def remove_network(self, name: str) -> None: ...
+
+    def assign_addresses(self, network: str, members: Sequence[Member]) -> None: ...
+
+    def create_volume(self, volume: DesiredVolume) -> None: ...
+
+    def remove_volume(self, name: str) -> None: ...
 
     def create_container(
         self, container: DesiredContainer, container_id: str, *, replaces: str, volumes: Mapping[str, str]
@@ -58,6 +77,8 @@ def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetr
     match step:
         case PullImage():
             host.pull_image(step.subject, on_progress)
+        case CreateNetwork() | RepairNetwork() | RemoveNetwork() | AssignAddresses() | CreateVolume() | RemoveVolume():
+            _perform_around(step, host)
         case CreateContainer():
             host.create_container(step.container, step.container_id, replaces=step.replaces, volumes=step.volumes)
         case StartContainer():
@@ -77,3 +98,24 @@ def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetr
         case _:
             assert_never(step)
     return ""
+
+
+def _perform_around(
+    step: CreateNetwork | RepairNetwork | RemoveNetwork | AssignAddresses | CreateVolume | RemoveVolume, host: Host
+) -> None:
+    """What containers need around them."""
+    match step:
+        case CreateNetwork():
+            host.create_network(step.network)
+        case RepairNetwork():
+            host.repair_network(step.subject)
+        case RemoveNetwork():
+            host.remove_network(step.subject)
+        case AssignAddresses():
+            host.assign_addresses(step.subject, step.members)
+        case CreateVolume():
+            host.create_volume(step.volume)
+        case RemoveVolume():
+            host.remove_volume(step.subject)
+        case _:
+            assert_never(step)

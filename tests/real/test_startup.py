@@ -63,21 +63,21 @@ class Case(NamedTuple):
 RUNNING = (
     Case("--version", TYPER, 12),
     Case("version", TYPER, 13),
-    Case("ps", set(), 50),
-    Case("-p web ps", set(), 50),
-    Case("ps --format json", TYPER, 55),
-    Case("config --quiet", TYPER | YAML, 65),
-    Case("plan", YAML, 70),
-    Case("plan --diff", TYPER | YAML, 75),
-    Case("up -d", YAML, 70),
+    Case("ps", set(), 55),
+    Case("-p web ps", set(), 55),
+    Case("ps --format json", TYPER, 60),
+    Case("config --quiet", TYPER | YAML, 80),
+    Case("plan", YAML, 85),
+    Case("plan --diff", TYPER | YAML, 90),
+    Case("up -d", YAML, 85),
 )
 """With a stack that is up, as its file says."""
 
 NOTHING_THERE = (
-    Case("ps", set(), 50),
-    Case("plan", YAML, 70),
-    Case("down", YAML, 70),
-    Case("-p web down", set(), 65),
+    Case("ps", set(), 55),
+    Case("plan", YAML, 85),
+    Case("down", YAML, 85),
+    Case("-p web down", set(), 80),
 )
 
 

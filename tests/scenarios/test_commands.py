@@ -241,13 +241,13 @@ def test_start_starts_what_a_service_depends_on(stack: Stack) -> None:
 
 def test_all_complaints_about_a_file_come_at_once(stack: Stack) -> None:
     stack.write(
-        "services:\n  web:\n    image: demo\n    network_mode: none\n    comand: x\n    ports: ['80:80']\n"
+        "services:\n  web:\n    image: demo\n    network_mode: none\n    comand: x\n    healthcheck: {}\n"
         "    depends_on: [db]\n  db:\n    image: demo\n    network_mode: none\n    depends_on: [web]\n"
     )
     said = stack("up", "-d", code=3).stderr
     assert "jocker.yml:5:5  services.web.comand: unknown key" in said
     assert "did you mean `command`?" in said
-    assert "jocker.yml:6:5  services.web.ports: not supported yet" in said
+    assert "jocker.yml:6:5  services.web.healthcheck: not supported yet" in said
     assert "a dependency circle: web → db → web" in said
     stack.assert_nothing_left()
 

@@ -142,7 +142,10 @@ def test_commands_do_not_import_one_another() -> None:
 def _holds_a_command(module: str) -> bool:
     """Commands are named after what the user types."""
     package, _, name = module.partition("/")
-    words = "config create doctor down exec image kill logs plan ps render restart rm run start stop up version"
+    words = (
+        "config create doctor down exec image kill logs network plan port ps render restart rm run start stop up "
+        "version"
+    )
     return package == "cli" and name in words.split()
 
 

@@ -1,0 +1,295 @@
+"""What a plan's steps ask of networks: records and locks around what `host.router` and `host.endpoints` do."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.actual.parse import desired_of
+from composer.desired.joining import joints, machine_address, publications, way_out
+from composer.desired.networks import BRIDGE
+from composer.desired.state import ContainerSpec, DesiredContainer, DesiredNetwork, Endpoint
+from composer.desired.wire import released
+from composer.errors import NetworkError, UsageError
+from composer.frozen import replace
+from composer.host import net_paths, networks, records
+from composer.host.resolvers import resolvers
+from composer.model.network import Port
+from composer.model.wiring import Publication, Wiring
+from composer.paths import Paths
+
+if TYPE_CHECKING:
+    from composer.host.ports import Kept
+    from composer.plan.steps import Member
+
+
+def _machine_cidrs() -> list[str]:
+    """Where the machine itself sends things: addresses that nobody else may have."""
+    from composer.host.netlink import Netlink, addresses, routes
+
+    with Netlink() as here:
+        # Two halves of everything are how a VPN takes the default route.
+        found = [route.destination for route in routes(here) if not route.destination.endswith(("/0", "/1"))]
+        return found + [one.interface for one in addresses(here)]
+
+
+class Attached(NamedTuple):
+    """What came of attaching: the networks in the order of the container's ends, the machine's address for it."""
+
+    wirings: tuple[Wiring, ...]
+    machine: str
+
+
+def address_pool(network: DesiredNetwork) -> tuple[str, ...]:
+    """`JOCKER_ADDRESS_POOL`, else the stack file's, else ours. Raises `UsageError`."""
+    from composer.desired.addresses import DEFAULT_POOL, check_pool
+
+    given = os.environ.get("JOCKER_ADDRESS_POOL", "").replace(",", " ").split()
+    if not given:
+        return network.address_pool or DEFAULT_POOL
+    try:
+        return check_pool(given)
+    except ValueError as error:
+        raise UsageError(f"JOCKER_ADDRESS_POOL: {error}", hint='CIDRs, as in "172.24.0.0/13"') from None
+
+
+class Networking:
+    """The networks of one store. Safe to use from several threads and processes: changes are made under one lock."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+
+    # networks -----------------------------------------------------------------------------------------
+
+    def create(self, network: DesiredNetwork) -> None:
+        """Makes a network; one that a killed command has begun is finished. Raises `NetworkError`."""
+        from composer.host import foreign_firewall, router
+
+        paths = self._paths
+        with networks.changing(paths):
+            wiring = networks.read(paths, network.name)
+            if wiring is not None and (wiring.project, wiring.key) != (network.project, network.key):
+                raise NetworkError(f"network {network.name} has been made by somebody else meanwhile")
+            if wiring is None or wiring.config_hash != network.config_hash:
+                wiring = self._wired(network)
+                networks.write(paths, wiring, sync=True)
+            router.make(paths, wiring, resolvers().servers, self._everything)
+            foreign_firewall.let_pass([wiring.uplink] if wiring.uplink else ())
+
+    def _wired(self, network: DesiredNetwork) -> Wiring:
+        from composer.desired.wire import cidrs, wire
+
+        taken = [cidr for wiring in networks.every(self._paths) for cidr in cidrs(wiring)]
+        return wire(
+            network,
+            pool=address_pool(network),
+            taken=[*taken, *_machine_cidrs()],
+            uplink=net_paths.uplink(self._paths, network.name),
+            names=network.name != BRIDGE,
+            now=time.time(),
+        )
+
+    def _everything(self) -> Iterable[Wiring]:
+        return networks.every(self._paths)
+
+    def repair(self, name: str) -> None:
+        """Makes what is missing of a network; its containers are connected again if they must be. Raises
+        `NetworkError`.
+        """
+        from composer.host import foreign_firewall, netns, router
+
+        paths = self._paths
+        with networks.changing(paths):
+            wiring = self._wiring(name)
+            is_new = router.mend(paths, wiring, resolvers().servers, self._everything)
+            foreign_firewall.let_pass([wiring.uplink] if wiring.uplink else ())
+        for container_id in wiring.leases if is_new else ():
+            record = records.read(paths, container_id)
+            if record is not None and netns.exists(net_paths.container_netns(paths, container_id)):
+                container = desired_of(record)
+                self._connect(
+                    container.spec, [self._wiring(end.network) for end in container.spec.networks], container_id
+                )
+
+    def remove(self, name: str, *, for_good: bool = False) -> None:
+        """Removes a network that nobody runs on; with `for_good`, that no container is on. Raises `NetworkError`."""
+        from composer.host import foreign_firewall, router
+
+        paths = self._paths
+        with networks.changing(paths):
+            wiring = networks.read(paths, name)
+            if wiring is None:
+                return
+            wiring = networks.without_strays(paths, wiring)
+            on_it = [records.read(paths, one) or {} for one in wiring.leases]
+            running = [str(record.get("name")) for record in on_it if record.get("phase") == "created"]
+            if running and (for_good or not self._leaves(wiring)):
+                raise NetworkError(f"network {name} is in use by {', '.join(running)}", hint="remove these first")
+            foreign_firewall.take_back([wiring.uplink] if wiring.uplink else ())
+            router.remove(paths, wiring)
+            networks.remove(paths, name)
+
+    def _leaves(self, wiring: Wiring) -> bool:
+        """Whether nothing runs on the network, so that it can be made anew under those that are on it."""
+        from composer.host.state import snapshot
+
+        found = (records.read(self._paths, one) for one in wiring.leases)
+        return not any(snapshot(self._paths, record).status.is_alive for record in found if record)
+
+    def _wiring(self, name: str) -> Wiring:
+        wiring = networks.read(self._paths, name)
+        if wiring is None:
+            raise NetworkError(f"network {name} is not there", hint="jocker up makes it")
+        return wiring
+
+    def assign(self, name: str, members: Sequence[Member]) -> None:
+        """Gives containers to be their addresses, and the network their names. Raises `NetworkError`."""
+        from composer.desired.wire import leased
+
+        paths = self._paths
+        me = networks.me()
+        with networks.changing(paths):
+            wiring = before = networks.without_strays(paths, self._wiring(name))
+            for member in members:
+                wiring = leased(wiring, member.container_id, member.end, claimed_by=me)
+            if wiring != before:
+                networks.write(paths, wiring)
+            if wiring.names:
+                self._tell(wiring, {member.container_id: member.names for member in members if member.names})
+
+    def _tell(self, wiring: Wiring, names: Mapping[str, tuple[str, ...]]) -> None:
+        """Under the lock."""
+        from composer.host import dnsmasq
+
+        for container_id, known in names.items():
+            lease = wiring.leases[container_id]
+            pairs = [(address, name) for address in (lease.ipv4, lease.ipv6) if address for name in known]
+            dnsmasq.write_hosts(self._paths, wiring.name, container_id, pairs)
+
+    # containers ---------------------------------------------------------------------------------------
+
+    def attach(self, container: DesiredContainer, container_id: str) -> Attached:
+        """Makes the container's network namespace with an end on each of its networks; what is there stays.
+
+        Raises `NetworkError`.
+        """
+        spec = container.spec
+        wirings = [self._leased(end, container_id) for end in spec.networks]
+        self._connect(spec, wirings, container_id)
+        return Attached(tuple(wirings), machine_address(spec, wirings))
+
+    def _connect(self, spec: ContainerSpec, wirings: Sequence[Wiring], container_id: str) -> None:
+        from composer.host import endpoints
+
+        endpoints.connect(
+            self._paths,
+            container_id,
+            joints(spec, wirings, container_id),
+            resolver=endpoints.Resolver(spec.dns or resolvers().servers, spec.links, own_upstreams=bool(spec.dns)),
+        )
+
+    def _leased(self, end: Endpoint, container_id: str) -> Wiring:
+        wiring = self._wiring(end.network)
+        if container_id in wiring.leases:
+            return wiring
+        from composer.desired.wire import leased
+
+        with networks.changing(self._paths):
+            wiring = leased(networks.without_strays(self._paths, self._wiring(end.network)), container_id, end)
+            networks.write(self._paths, wiring)
+        return wiring
+
+    def at_end(self, attached: Attached, container_id: str) -> tuple[str, ...]:
+        """The command that takes a container's names back when it has ended, whoever ended it; () if it has none."""
+        from composer.host.proc import find
+
+        files = [
+            f"{net_paths.hosts_dir(self._paths, wiring.name)}/{container_id}"
+            for wiring in attached.wirings
+            if wiring.names
+        ]
+        program = find("truncate")
+        return (program, "--no-create", "--size=0", *files) if program and files else ()
+
+    def keep_ports(self, container: DesiredContainer, record: dict[str, Any]) -> tuple[Kept, ...]:
+        """Takes the container's ports on the machine, and notes in its record which. Raises `NetworkError`."""
+        from composer.execute.published import is_of_project
+        from composer.host import ports
+
+        spec = container.spec
+        wirings = [self._wiring(end.network) for end in spec.networks]
+        way = way_out(spec, wirings, 4)
+        binding = way.host_binding if way else ""
+        kept = ports.keep(
+            [port._replace(host_ip=port.host_ip or binding) for port in spec.ports],
+            ipv6=way_out(spec, wirings, 6) is not None,
+            is_ours=lambda protocol, number: is_of_project(self._paths, container.project, protocol, number),
+            where=f'service "{container.service}"',
+        )
+        record["published"] = [[one.port.protocol, one.port.host_ip, one.published, one.port.target] for one in kept]
+        # Before the shim has them: what a crash leaves is known for whose they are.
+        records.write(self._paths, record, sync=False)
+        return kept
+
+    def show(self, container: DesiredContainer, container_id: str, published: Iterable[Sequence[Any]]) -> None:
+        """Lets a container that is about to run be found: its names on its networks, and on the machine its ports,
+        `published` as its record has them.
+        """
+        from composer.desired.names import dns_names
+
+        spec = container.spec
+        with networks.changing(self._paths):
+            wirings = [self._wiring(end.network) for end in spec.networks]
+            for end, wiring in zip(spec.networks, wirings, strict=True):
+                if wiring.names:
+                    self._tell(wiring, {container_id: dns_names(container.name, container_id, end.aliases)})
+        ports = [
+            (Port(target, str(number), host_ip, protocol), number) for protocol, host_ip, number, target in published
+        ]
+        if ports:
+            four, six = way_out(spec, wirings, 4), way_out(spec, wirings, 6)
+            for wiring in {one.name: one for one in (four, six) if one}.values():
+                with networks.changing(self._paths):
+                    now = self._wiring(wiring.name)
+                    self._publish(now, container_id, publications(now, container_id, ports))
+
+    def _publish(self, wiring: Wiring, container_id: str, wanted: tuple[Publication, ...]) -> None:
+        """Makes these the published ports of the container. Under the lock."""
+        from composer.host import router
+
+        lease = wiring.leases.get(container_id)
+        if lease is None or lease.publications == wanted:
+            return
+        new = replace(
+            wiring, leases={**wiring.leases, container_id: lease._replace(publications=wanted, claimed_by="")}
+        )
+        networks.write(self._paths, new)
+        router.publish(self._paths, wiring, new, lambda: networks.every(self._paths))
+
+    def hide(self, container_id: str, names: Iterable[str], *, has_ports: bool) -> None:
+        """Takes back the names and ports of a container that has ended. `names` are those of its networks."""
+        from composer.host import dnsmasq
+
+        with networks.changing(self._paths):
+            for name in names:
+                dnsmasq.clear_hosts(self._paths, name, container_id)
+                wiring = networks.read(self._paths, name) if has_ports else None
+                if wiring is not None:
+                    self._publish(wiring, container_id, ())
+
+    def detach(self, container_id: str, names: Iterable[str]) -> None:
+        """Removes the container's network namespace, names, ports and leases on the networks called `names`. Nothing of
+        it need be there.
+        """
+        from composer.host import dnsmasq, endpoints
+
+        endpoints.remove(self._paths, container_id)
+        with networks.changing(self._paths):
+            for name in names:
+                dnsmasq.clear_hosts(self._paths, name, container_id)
+                wiring = networks.read(self._paths, name)
+                if wiring is not None and container_id in wiring.leases:
+                    self._publish(wiring, container_id, ())
+                    networks.write(self._paths, released(wiring, [container_id]))

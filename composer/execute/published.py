@@ -1,0 +1,83 @@
+"""Published ports and who has them, before anything is started."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from composer.errors import NetworkError
+from composer.host import ports, records
+from composer.host.state import snapshot
+from composer.model.network import Port
+from composer.paths import Paths
+from composer.plan.plan import Plan
+from composer.plan.steps import CreateContainer, RemoveContainer
+
+_ALL_ADDRESSES = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  these are compared with, nothing listens there
+
+
+def check(paths: Paths, plan: Plan) -> None:
+    """Raises `NetworkError`, with who is in the way, for a port that a container of the plan cannot have."""
+    leaving = {node.step.container_id for node in plan.nodes if isinstance(node.step, RemoveContainer)}
+    wanted: list[tuple[Port, int, str]] = []
+    for node in plan.nodes:
+        if not isinstance(node.step, CreateContainer):
+            continue
+        container = node.step.container
+        where = f'service "{container.service}"'
+        for port in container.spec.ports:
+            numbers = [number for number in ports.candidates(port) if number]
+            if len(numbers) == 1:
+                first = next((name for other, number, name in wanted if _meet(port, numbers[0], other, number)), "")
+                wanted.append((port, numbers[0], container.name))
+                if first and first != container.name:
+                    raise NetworkError(
+                        f"{where}: {first} and {container.name} cannot both publish port {numbers[0]}/{port.protocol}",
+                        hint="leave the machine's port out, or name a range: "
+                        f'"{numbers[0]}-{numbers[0] + 9}:{port.target}"',
+                    )
+            if numbers and not any(_is_free(paths, port, number, leaving) for number in numbers):
+                holder = _holder(paths, port, numbers[0])
+                owner = f"{holder['name']} of stack {holder['project']}" if holder else ""
+                raise ports.in_the_way(port, where, owner=owner)
+
+
+def _meet(one: Port, number: int, other: Port, other_number: int) -> bool:
+    """Whether two fixed ports are one: addresses meet if they are the same, or one of them means all."""
+    hosts = {one.host_ip, other.host_ip}
+    same_host = len(hosts) == 1 or not hosts.isdisjoint(_ALL_ADDRESSES)
+    return same_host and (one.protocol, number) == (other.protocol, other_number)
+
+
+def _is_free(paths: Paths, port: Port, number: int, leaving: set[str]) -> bool:
+    try:
+        if not ports.is_taken(port, number):
+            return True
+    except OSError:
+        return False
+    holder = _holder(paths, port, number)
+    return holder is not None and holder["id"] in leaving
+
+
+def is_of_project(paths: Paths, project: str, protocol: str, number: int) -> bool:
+    """Whether a container of the stack has the port."""
+    return any(
+        record.get("project") == project and _has(record, protocol, number) and _is_there(paths, record)
+        for record in records.every(paths)
+    )
+
+
+def _holder(paths: Paths, port: Port, number: int) -> dict[str, Any] | None:
+    for record in records.every(paths):
+        if _has(record, port.protocol, number) and _is_there(paths, record):
+            return record
+    return None
+
+
+def _has(record: dict[str, Any], protocol: str, number: int) -> bool:
+    found = record.get("published")
+    return isinstance(found, list) and any(one[0] == protocol and one[2] == number for one in found)
+
+
+def _is_there(paths: Paths, record: dict[str, Any]) -> bool:
+    """Its shim keeps the port as long as its first process lives; of one half made nobody knows."""
+    return record.get("phase") != "created" or snapshot(paths, record).pid != 0
