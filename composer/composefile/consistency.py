@@ -9,6 +9,8 @@ from composer.composefile.environment import Reader
 from composer.composefile.hostpaths import Base, absolute, display_path
 from composer.composefile.implied import references
 from composer.composefile.tree import Findings, Mark, Node, Path, shown
+from composer.errors import UsageError
+from composer.image.reference import normalise
 
 _NAME_START = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _NAME_REST = _NAME_START | frozenset("_.-")
@@ -22,6 +24,7 @@ def check_services(services: Mapping[str, Node], disabled: Mapping[str, Node], f
         image = service.at("image")
         if (image is None or not image.text) and not findings.touches(path):
             findings.complain("needs an `image`", service.key or service.mark, path)
+        _check_image(service, path, findings)
         _check_dependencies(name, service, services, disabled, findings)
         _check_count(service, path, findings)
         _check_names(service, path, findings)
@@ -29,6 +32,16 @@ def check_services(services: Mapping[str, Node], disabled: Mapping[str, Node], f
         _check_repetitions(service, path, findings)
     _check_container_names(services, findings)
     _check_cycles(services, findings)
+
+
+def _check_image(service: Node, path: Path, findings: Findings) -> None:
+    image = service.at("image")
+    if image is None or not image.text:
+        return
+    try:
+        normalise(image.text)
+    except UsageError as error:
+        findings.complain(error.message, image.mark, (*path, "image"), error.hint)
 
 
 def replicas_of(service: Node) -> int:

@@ -27,7 +27,7 @@ ARROWS = {
     "actual/observe": {"actual", "desired", "host", "model", "paths"},
     "bundle": {"desired", "model"},
     "bundle/render": {"bundle", "desired", "model", "paths"},  # where the templates lie
-    "composefile": {"model"},
+    "composefile": {"image/reference", "model"},
     "composefile/read": {"composefile", "host", "model", "paths"},
     "desired": {"image/config", "image/reference", "model"},
     "digest": set(),
