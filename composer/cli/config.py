@@ -88,6 +88,9 @@ def _whole(project: Project, output: str, services: list[str] | None) -> str:
         tree["services"] = {name: one for name, one in tree["services"].items() if name in shown}
     tree = _with_doubled_dollars(tree)
     if output == "json":
+        # As docker compose does in JSON, and only there: null stands for what the image says.
+        said = {"command": None, "entrypoint": None}
+        tree["services"] = {name: said | one for name, one in tree["services"].items()}
         return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
     from io import StringIO
 

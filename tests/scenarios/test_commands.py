@@ -197,6 +197,7 @@ def test_config_checks_and_prints(web: Stack) -> None:
     assert web("--profile", "tools", "config", "--services").stdout.split() == ["web", "db", "tool"]
     assert web("config", "--images").stdout.split() == ["demo"]
     assert json.loads(web("config", "--format", "json").stdout)["services"]["db"]["command"] == ["sleep", "1000"]
+    assert json.loads(web("config", "--format", "json").stdout)["services"]["db"]["entrypoint"] is None
     hashes = dict(line.split() for line in web("config", "--hash", "*").stdout.splitlines())
     assert (
         hashes["web"] == json.loads(web("ps", "--format", "json", "web").stdout)["Labels"].split("config-hash=")[1][:64]
