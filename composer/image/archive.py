@@ -233,13 +233,16 @@ def _oci(archive: _Archive, architecture: str) -> Iterator[_Found]:
             continue  # an attestation
         raw = _resolved(archive, choice, architecture, DEEPEST_INDEX)
         names.setdefault(raw, []).extend(_names(choice))
+    said = {name for found in names.values() for name in found}
     for raw, found in names.items():
         manifest = parse_manifest(raw)
         layers = [archive.layer(_blob_name(layer.digest)) for layer in manifest.layers]
         for source, layer in zip(layers, manifest.layers, strict=True):
             if source.size != layer.size:
                 raise ImageRefused(f"{layer.digest} has {source.size} bytes, the manifest says {layer.size}")
-        found += tags.get(manifest.config.digest.removeprefix("sha256:"), [])
+        # Several manifests may have one config: a name in manifest.json is for one of them, and no second time.
+        left = tags.pop(manifest.config.digest.removeprefix("sha256:"), [])
+        found += [name for name in left if name not in said]
         yield list(dict.fromkeys(found)), raw, archive.blob(manifest.config.digest), layers
 
 
