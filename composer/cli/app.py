@@ -50,6 +50,17 @@ _WITH_VALUE = {
 }  # fmt: skip
 
 
+_OTHER_SPELLINGS = {"--tls-verify=true": "--tls-verify", "--tls-verify=false": "--no-tls-verify"}
+"""As skopeo, podman and buildah spell it."""
+
+
+def as_written(arguments: list[str]) -> list[str]:
+    """The arguments in the spelling that the commands know."""
+    if command_name(arguments) != "image":
+        return arguments
+    return [_OTHER_SPELLINGS.get(argument, argument) for argument in arguments]
+
+
 def command_name(arguments: list[str]) -> str | None:
     """The command among the arguments: the first that is neither a global option nor its value."""
     skip = False

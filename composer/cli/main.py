@@ -100,8 +100,9 @@ def _by_typer(arguments: list[str]) -> int:
     from typer import Abort, Exit
     from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
-    from composer.cli.app import build_app
+    from composer.cli.app import as_written, build_app
 
+    arguments = as_written(arguments)
     try:
         result = build_app(arguments)(arguments, prog_name="jocker", standalone_mode=False)
     except Exit as leave:

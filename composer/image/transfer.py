@@ -27,6 +27,7 @@ _TRANSIENT = (
     "status 504", "too many requests", "toomanyrequests", "i/o timeout", "network is unreachable",
 )  # fmt: skip
 _MISSING = ("manifest unknown", "name unknown", "repository name not known", "not found", "no image found")
+_PATHS = frozenset({"REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "SSL_CERT_FILE"})
 _DENIED = ("unauthorized", "authentication required", "denied", "forbidden", "invalid username/password")
 
 
@@ -111,6 +112,8 @@ def _copy(
     keep = ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "XDG_RUNTIME_DIR",
             "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy")  # fmt: skip
     env = {name: os.environ[name] for name in keep if name in os.environ}
+    for name in _PATHS & env.keys():
+        env[name] = os.path.abspath(env[name])  # skopeo runs in another directory than we
     with credentials_file(reference, access) as auth_file, _watched(layout, blobs, progress):
         argv = command_line(
             reference, layout, blobs, tls_verify=access.tls_verify, auth_file=auth_file, architecture=architecture
@@ -127,7 +130,9 @@ def credentials_file(reference: str, access: Access) -> Iterator[str]:
     only, so that nothing is left whenever we are killed.
     """
     if not access.credentials:
-        yield access.auth_file
+        if access.auth_file and not os.path.exists(access.auth_file):
+            raise UsageError(f"no such file with credentials: {access.auth_file}", hint="skopeo login REGISTRY")
+        yield access.auth_file and os.path.abspath(access.auth_file)
         return
     if ":" not in access.credentials:
         raise UsageError("credentials are USER:PASSWORD")

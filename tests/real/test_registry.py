@@ -181,10 +181,22 @@ def test_an_image_that_needs_credentials(jocker: Jocker, tmp_path: Path) -> None
         jocker("image", "rm", f"{address}/app:1")
         auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         (tmp_path / "auth.json").write_text(json.dumps({"auths": {address: {"auth": auth}}}))
+        (tmp_path / "docker").mkdir()
+        (tmp_path / "docker" / "config.json").symlink_to(tmp_path / "auth.json")
         jocker("image", "pull", "--no-tls-verify", "--authfile", str(tmp_path / "auth.json"), f"{address}/app:1")
         jocker("image", "rm", f"{address}/app:1")
         environment = {"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}
         jocker("image", "pull", "--no-tls-verify", f"{address}/app:1", env=environment)
+        for words, environment in (
+            (("--authfile", "auth.json"), {}),
+            ((), {"REGISTRY_AUTH_FILE": "auth.json"}),
+            ((), {"DOCKER_CONFIG": "docker"}),
+        ):
+            jocker("image", "rm", f"{address}/app:1")
+            pulling = ("image", "pull", "--tls-verify=false", *words, f"{address}/app:1")
+            jocker(*pulling, env=environment, cwd=tmp_path)
+        pulling = ("image", "pull", "--tls-verify=false", "--authfile", "none.json", f"{address}/app:1")
+        assert "no such file with credentials: none.json" in jocker(*pulling, code=2).stderr
 
 
 def test_credentials_are_in_no_command_line_and_in_no_file_of_the_disk(jocker_dirs: Paths) -> None:
