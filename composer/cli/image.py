@@ -57,8 +57,11 @@ def pull(
     context: typer.Context,
     names: Names,
     tls_verify: Annotated[
-        bool, typer.Option("--tls-verify/--no-tls-verify", help="Check the registry's certificate")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--tls-verify/--no-tls-verify", help="Check the registry's certificate; default: as registries.conf says"
+        ),
+    ] = None,
     creds: Annotated[str, typer.Option("--creds", help="USER:PASSWORD", envvar="JOCKER_CREDS")] = "",
     authfile: Annotated[
         str, typer.Option("--authfile", help="File with credentials", envvar="REGISTRY_AUTH_FILE")

@@ -55,7 +55,7 @@ def _user(container: DesiredContainer, root: str) -> ProcessUser:
 class Machine:
     """Implements `execute.perform.Host`. Safe to use from several threads, one container each."""
 
-    def __init__(self, paths: Paths, runtime: Runtime | None = None, *, tls_verify: bool = True) -> None:
+    def __init__(self, paths: Paths, runtime: Runtime | None = None, *, tls_verify: bool | None = None) -> None:
         self._paths = paths
         self._given_runtime = runtime
         self._tls_verify = tls_verify

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,18 +24,22 @@ from composer.image.store import LayerSource, Store
 
 _TRANSIENT = (
     "timeout", "timed out", "connection refused", "connection reset", "unexpected eof", "temporary failure",
-    "no such host", "500 internal", "502 bad", "503 service", "504 gateway", "status 500", "status 502", "status 503",
-    "status 504", "too many requests", "toomanyrequests", "i/o timeout", "network is unreachable",
+    "no such host", "too many requests", "toomanyrequests", "i/o timeout", "network is unreachable",
 )  # fmt: skip
+_STATUS_OF_LATER = re.compile(r"\b(?:429|5\d\d) \(?(?:internal|bad|service|gateway|too many)|status:? (?:429|5\d\d)\b")
+"""Words differ by what was asked for: `503 Service Unavailable`, `503 (Service Unavailable)`, `status 503`."""
 _MISSING = ("manifest unknown", "name unknown", "repository name not known", "not found", "no image found")
 _PATHS = frozenset({"REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "SSL_CERT_FILE"})
 _DENIED = ("unauthorized", "authentication required", "denied", "forbidden", "invalid username/password")
 
 
 class Access(NamedTuple):
-    """How to get in: `credentials` are `user:password`, `auth_file` a containers-auth.json; both may be ""."""
+    """How to get in: `credentials` are `user:password`, `auth_file` a containers-auth.json; both may be "".
 
-    tls_verify: bool = True
+    `tls_verify`: None is what registries.conf says of the registry, which is yes if it says nothing.
+    """
+
+    tls_verify: bool | None = None
     credentials: str = ""
     auth_file: str = ""
 
@@ -43,7 +48,7 @@ def pull(
     store: Store,
     name: str,
     *,
-    tls_verify: bool = True,
+    tls_verify: bool | None = None,
     progress: Callable[[str], None] = lambda _: None,
     access: Access | None = None,
     architecture: str = "",
@@ -81,16 +86,24 @@ def pull(
 
 
 def command_line(
-    reference: str, layout: str, blobs: str, *, tls_verify: bool, auth_file: str, architecture: str
+    reference: str,
+    layout: str,
+    blobs: str,
+    *,
+    tls_verify: bool | None,
+    auth_file: str,
+    architecture: str,
+    registries_conf: str = "",
 ) -> tuple[str, ...]:
     """skopeo's argv. `--preserve-digests`: else a Docker image loses its health check and changes its id."""
     return (
         require("skopeo"),
         "--insecure-policy",
+        *(("--registries-conf", registries_conf) if registries_conf else ()),
         "--override-arch", architecture,
         "copy", "--preserve-digests",
         "--dest-shared-blob-dir", blobs,
-        "--src-tls-verify=" + ("true" if tls_verify else "false"),
+        *(() if tls_verify is None else (f"--src-tls-verify={'true' if tls_verify else 'false'}",)),
         *(("--authfile", auth_file) if auth_file else ()),
         f"docker://{_for_skopeo(reference)}", f"oci:{layout}:image",
     )  # fmt: skip
@@ -114,9 +127,16 @@ def _copy(
     env = {name: os.environ[name] for name in keep if name in os.environ}
     for name in _PATHS & env.keys():
         env[name] = os.path.abspath(env[name])  # skopeo runs in another directory than we
+    registries = os.environ.get("CONTAINERS_REGISTRIES_CONF", "")  # podman heeds it, skopeo not before it is new
     with credentials_file(reference, access) as auth_file, _watched(layout, blobs, progress):
         argv = command_line(
-            reference, layout, blobs, tls_verify=access.tls_verify, auth_file=auth_file, architecture=architecture
+            reference,
+            layout,
+            blobs,
+            tls_verify=access.tls_verify,
+            auth_file=auth_file,
+            architecture=architecture,
+            registries_conf=registries and os.path.abspath(registries),
         )
         try:
             run(Command(argv=argv, env=env, timeout=None))
@@ -182,7 +202,7 @@ def _explained(reference: str, said: str) -> Exception:
     lower = last.lower()
     for name in (repository(reference), repository(reference).partition("/")[2], f" {tag(reference)} "):
         lower = lower.replace(name.lower(), " ")  # an image may be called timeout
-    if any(sign in lower for sign in _TRANSIENT):
+    if any(sign in lower for sign in _TRANSIENT) or _STATUS_OF_LATER.search(lower):
         return TransferFailed(f"{reference}: {last}", transient=True)
     if any(sign in lower for sign in _DENIED):
         return TransferFailed(

@@ -247,14 +247,16 @@ ERRORS: list[tuple[int, str, type[Exception], bool]] = [
 ]
 
 
+@pytest.mark.parametrize("at_once", [False, True], ids=["of the image", "at once"])
 @pytest.mark.parametrize(("status", "code", "kind", "transient"), ERRORS)
 def test_what_a_registry_says_is_understood(
-    jocker_dirs: Paths, status: int, code: str, kind: type[Exception], transient: bool
+    jocker_dirs: Paths, status: int, code: str, kind: type[Exception], transient: bool, at_once: bool
 ) -> None:
+    """skopeo words it in another way when already its first question is answered so."""
     body = json.dumps({"errors": [{"code": code, "message": code.lower().replace("_", " ")}]}).encode()
 
     def answer(path: str) -> tuple[int, Mapping[str, str], bytes]:
-        if path == "/v2/":
+        if path == "/v2/" and not at_once:
             return 200, {}, b"{}"
         return status, {"Content-Type": "application/json", "Retry-After": "0"}, body
 
@@ -376,3 +378,20 @@ def test_skopeo_is_asked_for_the_digest_alone(reference: str, source: str) -> No
     argv = command_line(reference, "/l", "/b", tls_verify=True, auth_file="", architecture="amd64")
     assert argv[-2:] == (source, "oci:/l:image")
     assert "--src-tls-verify=true" in argv
+
+
+def test_registries_conf_says_which_registry_has_no_tls_and_where_its_mirrors_are(
+    jocker: Jocker, registry: str, tmp_path: Path
+) -> None:
+    text = f'[[registry]]\nprefix = "far.example"\nlocation = "{registry}"\ninsecure = true\n'
+    (tmp_path / "registries.conf").write_text(text)
+    (tmp_path / "home" / ".config" / "containers").mkdir(parents=True)
+    (tmp_path / "home" / ".config" / "containers" / "registries.conf").write_text(text)
+    for environment in (
+        {"HOME": str(tmp_path / "home")},
+        {"CONTAINERS_REGISTRIES_CONF": "registries.conf"},
+    ):
+        jocker("image", "pull", "far.example/app:1", env=environment, cwd=tmp_path)
+        jocker("image", "rm", "far.example/app:1")
+    done = jocker("image", "pull", "--tls-verify", "far.example/app:1", env=environment, cwd=tmp_path, code=1)
+    assert "--no-tls-verify" in done.stderr
