@@ -119,7 +119,7 @@ def load(
 @app.command("import")
 def import_(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(help="Directory or tar archive (plain, gzip, zstd)")],
+    source: Annotated[str, typer.Argument(help="Directory or tar archive (plain, gzip, zstd); - is stdin")],
     name: Annotated[str, typer.Argument(help="Name of the new image")],
     change: Annotated[
         list[str] | None, typer.Option("--change", "-c", help='As in a Dockerfile: CMD ["sh"], ENV A=1; several')
@@ -132,7 +132,7 @@ def import_(
     show = _progress(quiet=False)
     image = import_rootfs(
         _store(context),
-        source,
+        sys.stdin.buffer if source == "-" else source,
         name,
         tuple(change or ()),
         architecture=_architecture(),

@@ -58,7 +58,7 @@ def load(
 ) -> tuple[Loaded, ...]:
     """Loads all images of an archive (plain, gzip or zstd), a file or a stream. Raises `ImageRefused`, `ImageError`."""
     with store.adding() as temporary:
-        path = archive if isinstance(archive, str) else _spooled(archive, f"{temporary}/archive")
+        path = archive if isinstance(archive, str) else spooled(archive, f"{temporary}/archive")
         plain = _plain(path, temporary)
         members = _members(plain)
         opened = _Archive(plain, members)
@@ -73,7 +73,7 @@ def load(
     return tuple(loaded)
 
 
-def _spooled(stream: BinaryIO, path: str) -> str:
+def spooled(stream: BinaryIO, path: str) -> str:
     """An archive is read more than once, and not from its beginning to its end: a stream goes to a file first."""
     with open(path, "xb", buffering=0) as out:
         while piece := stream.read(1 << 20):

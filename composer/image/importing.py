@@ -9,21 +9,29 @@ import shlex
 import stat
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 from composer.errors import JockerError, UsageError
+from composer.image.archive import spooled
 from composer.image.config import ImageConfig
 from composer.image.decompress import LayerStream
 from composer.image.reference import normalise
 from composer.image.store import LayerSource, Store
+from composer.model.values import parse_duration
 
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
+_HEALTH_TIMES = {
+    "--interval": "Interval",
+    "--timeout": "Timeout",
+    "--start-period": "StartPeriod",
+    "--start-interval": "StartInterval",
+}
 _SUFFIXES = {b"\x1f\x8b": "+gzip", b"\x28\xb5": "+zstd"}
 
 
 def import_rootfs(
     store: Store,
-    source: str,
+    source: str | BinaryIO,
     name: str,
     changes: Sequence[str] = (),
     *,
@@ -31,14 +39,21 @@ def import_rootfs(
     message: str = "",
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> ImageConfig:
-    """Makes image `name` of a directory or an archive (plain, gzip, zstd). `changes` are Dockerfile instructions.
+    """Makes image `name` of a directory or an archive (plain, gzip, zstd; a file or a stream). `changes` are Dockerfile
+    instructions.
 
     Raises `UsageError` (a change that is none, a name that is none), `JockerError` (no such file), `ImageRefused`.
     """
     reference = normalise(name)
     settings = _settings(changes)
     with store.adding() as temporary:
-        path = _pack(source, f"{temporary}/layer.tar", on_progress) if os.path.isdir(source) else source
+        said = source if isinstance(source, str) else "-"
+        if not isinstance(source, str):
+            path = spooled(source, f"{temporary}/layer.tar")
+        elif os.path.isdir(source):
+            path = _pack(source, f"{temporary}/layer.tar", on_progress)
+        else:
+            path = source
         try:
             with open(path, "rb", buffering=0) as file:
                 magic = file.read(4)
@@ -46,7 +61,7 @@ def import_rootfs(
                 blob_digest, diff_id = LayerStream(file, 1 << 44).finish()
                 size = os.fstat(file.fileno()).st_size
         except OSError as error:
-            raise JockerError(f"{source}: {error.strerror}", hint="give a directory or a tar archive") from error
+            raise JockerError(f"{said}: {error.strerror}", hint="give a directory or a tar archive") from error
         created = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         config = {
             "created": created,
@@ -54,7 +69,7 @@ def import_rootfs(
             "os": "linux",
             "config": settings,
             "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-            "history": [{"created": created, "comment": message or f"imported from {os.path.basename(source)}"}],
+            "history": [{"created": created, "comment": message or f"imported from {os.path.basename(said)}"}],
         }
         config_raw = json.dumps(config, separators=(",", ":")).encode()
         manifest = {
@@ -190,6 +205,35 @@ def _volume(settings: dict[str, Any], rest: str) -> None:
     settings.setdefault("Volumes", {}).update({path: {} for path in paths})
 
 
+def _onbuild(settings: dict[str, Any], rest: str) -> None:
+    settings.setdefault("OnBuild", []).append(rest)
+
+
+def _healthcheck(settings: dict[str, Any], rest: str) -> None:
+    """`[--interval=10s …] CMD command`, or `NONE`."""
+    check: dict[str, Any] = {}
+    while rest.startswith("--"):
+        option, _, rest = rest.partition(" ")
+        name, _, value = option.partition("=")
+        rest = rest.strip()
+        try:
+            if name == "--retries":
+                check["Retries"] = int(value)
+            else:
+                check[_HEALTH_TIMES[name]] = parse_duration(value)
+        except (KeyError, ValueError):
+            raise UsageError(f"--change: HEALTHCHECK does not know {option!r}") from None
+    word, _, command = rest.partition(" ")
+    if word.upper() == "CMD" and command.strip():
+        words = _list(command.strip())
+        check["Test"] = ["CMD-SHELL", command.strip()] if words is None else ["CMD", *words]
+    elif rest.upper() == "NONE" and not check:
+        check["Test"] = ["NONE"]
+    else:
+        raise UsageError(f"--change: {rest!r} is no health check", hint="HEALTHCHECK [--interval=10s] CMD …, or NONE")
+    settings["Healthcheck"] = check
+
+
 def _text(key: str) -> Callable[[dict[str, Any], str], None]:
     def apply(settings: dict[str, Any], rest: str) -> None:
         settings[key] = rest
@@ -202,7 +246,9 @@ _INSTRUCTIONS: dict[str, Callable[[dict[str, Any], str], None]] = {
     "ENTRYPOINT": _command("Entrypoint"),
     "ENV": _env,
     "EXPOSE": _expose,
+    "HEALTHCHECK": _healthcheck,
     "LABEL": _label,
+    "ONBUILD": _onbuild,
     "USER": _text("User"),
     "VOLUME": _volume,
     "WORKDIR": _text("WorkingDir"),

@@ -116,6 +116,12 @@ def test_an_imported_directory_is_kept_exactly(jocker: Jocker, jocker_dirs: Path
     assert tree(layer) == tree(rootfs)
 
 
+def test_an_archive_is_imported_from_stdin(jocker: Jocker, jocker_dirs: Paths) -> None:
+    jocker("image", "import", "-", "piped:1", stdin=Layer().file("f").raw.decode("ascii"))
+    (layer,) = layers_of(jocker_dirs, "piped:1")
+    assert os.listdir(layer) == ["f"]
+
+
 def compressed(kind: str, raw: bytes) -> bytes:
     if kind == "zstd":
         return subprocess.run(["zstd", "-qc"], input=raw, capture_output=True, check=True).stdout

@@ -31,6 +31,18 @@ CASES: dict[tuple[str, ...], dict[str, Any]] = {
     ("VOLUME /a /b",): {"Volumes": {"/a": {}, "/b": {}}},
     ('VOLUME ["/a b"]',): {"Volumes": {"/a b": {}}},
     ("user\tapp",): {"User": "app"},
+    ("ONBUILD RUN a", "ONBUILD USER b"): {"OnBuild": ["RUN a", "USER b"]},
+    ("HEALTHCHECK CMD curl -f x",): {"Healthcheck": {"Test": ["CMD-SHELL", "curl -f x"]}},
+    ("HEALTHCHECK NONE",): {"Healthcheck": {"Test": ["NONE"]}},
+    ('healthcheck --interval=1m30s --timeout=2s  --start-period=5s --retries=3 cmd ["a", "b"]',): {
+        "Healthcheck": {
+            "Interval": 90_000_000_000,
+            "Timeout": 2_000_000_000,
+            "StartPeriod": 5_000_000_000,
+            "Retries": 3,
+            "Test": ["CMD", "a", "b"],
+        }
+    },
 }
 
 
@@ -53,6 +65,12 @@ def test_instructions_make_the_config(changes: tuple[str, ...]) -> None:
         "VOLUME [",
         "VOLUME [1]",
         "ENV =x",
+        "HEALTHCHECK",
+        "HEALTHCHECK CMD",
+        "HEALTHCHECK true",
+        "HEALTHCHECK --interval CMD true",
+        "HEALTHCHECK --retries=x CMD true",
+        "HEALTHCHECK --every=1s CMD true",
     ],
 )
 def test_what_is_no_instruction_is_refused(change: str) -> None:
