@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -178,7 +178,10 @@ def _render_own(container: DesiredContainer, context: dict[str, Any], mine: chec
         return StackFileError((_complaint(container, message, line, hint),))
 
     try:
-        text = tidy(_own_template(source, name).render(context))
+        template = _own_template(source, name)
+        if lost := tuple(_without_effect(source)):
+            raise StackFileError(tuple(_complaint(container, *one) for one in lost))
+        text = tidy(template.render(context))
     except TemplateNotFound as error:
         message = f"there is no template {error.name!r}"
         raise refuse(message, _line_with(source, str(error.name)), f'jocker\'s own is "{BASE_TEMPLATE}"') from None
@@ -198,6 +201,30 @@ def _render_own(container: DesiredContainer, context: dict[str, Any], mine: chec
             tuple(_complaint(container, str(fault), _line_with(source, *fault.keys)) for fault in faults)
         )
     return text
+
+
+def _without_effect(source: str) -> Iterator[tuple[str, int, str]]:
+    """What a template that extends jocker's says and Jinja drops without a word: message, line, hint."""
+    from difflib import get_close_matches
+
+    from jinja2 import nodes
+
+    body = _environment().parse(source).body
+    if not any(isinstance(node, nodes.Extends) and node.template == nodes.Const(BASE_TEMPLATE) for node in body):
+        return
+    known = _base_template().blocks
+    for node in body:
+        if isinstance(node, nodes.Block) and node.name not in known:
+            near = get_close_matches(node.name, known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(known)}"
+            yield f'{BASE_TEMPLATE} has no block "{node.name}"', node.lineno, hint
+        elif isinstance(node, nodes.Output):
+            text = next(
+                (one for one in node.nodes if not isinstance(one, nodes.TemplateData) or one.data.strip()), None
+            )
+            if text is not None:
+                skipped = text.data[: len(text.data) - len(text.data.lstrip())] if hasattr(text, "data") else ""
+                yield "text outside of the blocks is left out", text.lineno + skipped.count("\n"), "put it into a block"
 
 
 def _complaint(container: DesiredContainer, message: str, line: int, hint: str = "") -> Complaint:

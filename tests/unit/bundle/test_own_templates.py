@@ -32,6 +32,28 @@ def test_a_template_that_only_extends_gives_the_same_bytes() -> None:
     assert bundles.render_text(bundles.container(template=EXTENDS)) == plain
 
 
+@pytest.mark.parametrize(
+    ("body", "line", "message", "hint"),
+    [
+        ("\n{% block mount %}x{% endblock %}", 3, 'config.json.j2 has no block "mount"', "did you mean `mounts`?"),
+        ("{% block zzz %}{% endblock %}", 2, 'config.json.j2 has no block "zzz"', "there are: process, "),
+        ('\n\n"hooks": {}\n', 4, "text outside of the blocks is left out", "put it into a block"),
+        ("{{ container.name }}", 2, "text outside of the blocks is left out", "put it into a block"),
+    ],
+)
+def test_what_would_have_no_effect_is_a_mistake(body: str, line: int, message: str, hint: str) -> None:
+    found = complaint(EXTENDS + body)
+    assert (found.message, found.place.line) == (message, line)
+    assert found.hint.startswith(hint)
+
+
+def test_blocks_of_one_s_own_may_stand_in_those_of_jocker() -> None:
+    body = (
+        '{# mine #}{% set a = 1 %}{% block annotations %}{% block mine %}{{ \'"a": "b"\' }}{% endblock %}{% endblock %}'
+    )
+    assert render(body)["annotations"] == {"a": "b"}
+
+
 @pytest.mark.parametrize("comma", ["", ","])
 @pytest.mark.parametrize(
     ("block", "added", "key"),
