@@ -28,7 +28,6 @@ from composer.paths import Paths
 
 pytestmark = pytest.mark.real
 
-_PLAIN = "application/vnd.oci.image.layer.v1.tar"
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
 
 
@@ -114,12 +113,6 @@ def test_an_imported_directory_is_kept_exactly(jocker: Jocker, jocker_dirs: Path
     jocker("image", "import", str(rootfs), "all:1")
     (layer,) = layers_of(jocker_dirs, "all:1")
     assert tree(layer) == tree(rootfs)
-
-
-def test_an_archive_is_imported_from_stdin(jocker: Jocker, jocker_dirs: Paths) -> None:
-    jocker("image", "import", "-", "piped:1", stdin=Layer().file("f").raw.decode("ascii"))
-    (layer,) = layers_of(jocker_dirs, "piped:1")
-    assert os.listdir(layer) == ["f"]
 
 
 def compressed(kind: str, raw: bytes) -> bytes:
@@ -234,27 +227,6 @@ def test_saved_and_loaded_it_is_the_same_image(jocker: Jocker, jocker_dirs: Path
     assert in_store(jocker_dirs) == before[2]
     jocker("image", "save", "-o", str(tmp_path / "again.tar"), *names)
     assert (tmp_path / "again.tar").read_bytes() == (tmp_path / "saved.tar").read_bytes()
-
-
-def test_saved_images_of_one_config_keep_their_own_names_and_digests(jocker: Jocker, tmp_path: Path) -> None:
-    """The same tree, compressed and not: two manifests with one config."""
-    layers, plain = packed(base())
-    for made, name in ((Oci(layers, plain), "one"), (Oci(plain, layer_type=_PLAIN), "two")):
-        made.annotations["io.containerd.image.name"] = f"docker.io/library/{name}:1"
-        (tmp_path / name).write_bytes(archive(made.members()))
-        jocker("image", "load", "-i", str(tmp_path / name))
-
-    def digests() -> dict[str, str]:
-        lines = jocker("image", "ls", "--format", "json").stdout.splitlines()
-        return {one["Repository"]: one["Digest"] for one in map(json.loads, lines)}
-
-    before = digests()
-    jocker("image", "save", "-o", str(tmp_path / "saved.tar"), "one:1", "two:1")
-    jocker("image", "rm", "one:1", "two:1")
-    loaded = jocker("image", "load", "-i", str(tmp_path / "saved.tar")).stdout
-    assert loaded.splitlines() == ["Loaded image: one:1", "Loaded image: two:1"]
-    assert digests() == before
-    assert before["one"] != before["two"]
 
 
 def test_other_tools_read_what_is_saved(jocker: Jocker, demo_image: str, tmp_path: Path) -> None:

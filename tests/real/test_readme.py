@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from patience import until
 from scenarios.conftest import Jocker
 
 from composer.cli.app import COMMANDS
@@ -26,8 +28,8 @@ class Shown(NamedTuple):
     lines: list[str]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def split(line: str) -> tuple[dict[str, str], list[str]]:
@@ -81,6 +83,20 @@ def test_the_readme_shows_the_stack_of_the_quickstart(jocker: Jocker, tmp_path: 
     (tmp_path / "jocker.yml").write_text(stack)
     ours = jocker("config", "--format", "json", cwd=tmp_path).stdout
     assert ours == jocker("-f", str(REPOSITORY / "jocker.yml"), "config", "--format", "json", cwd=tmp_path).stdout
+
+
+def test_the_example_of_a_template_shows_what_happens(jocker: Jocker, demo_image: str, tmp_path: Path) -> None:
+    example = tmp_path / "custom-template"
+    shutil.copytree(REPOSITORY / "examples/custom-template", example)
+    up, logs = shown(blocks("console", (example / "README.md").read_text())[0])
+    jocker(*up.arguments, cwd=example)
+
+    def said() -> list[str]:
+        return sorted(jocker(*logs.arguments, cwd=example).stdout.splitlines())
+
+    until(lambda: len(said()) == len(logs.lines))
+    assert leveled("\n".join(said())) == leveled("\n".join(sorted(logs.lines)))
+    jocker("down", "-t", "0", cwd=example)
 
 
 def test_the_readme_names_all_commands_and_no_other() -> None:
