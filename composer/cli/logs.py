@@ -66,9 +66,11 @@ def logs(
     ]
     for _, _, container_id, line in heapq.merge(*streams):
         printer.show(container_id, line)
-    sys.stdout.flush()
     if follower is not None:
+        sys.stdout.flush()
         _follow(options, containers, follower, printer, end)
+    printer.finish()
+    sys.stdout.flush()
 
 
 def _labelled(one: ActualContainer, lines: Iterator[LogLine]) -> Iterator[tuple[float, int, str, LogLine]]:
@@ -156,6 +158,11 @@ class _Printer:
                 out.write(f"{stamp(line)} ".encode())
         out.write(line.text + (b"\n" if line.is_whole else b""))
         self._open = None if line.is_whole else source
+
+    def finish(self) -> None:
+        """Ends a line that its container has not."""
+        if self._open is not None:
+            sys.stdout.buffer.write(b"\n")
 
 
 def _follow(

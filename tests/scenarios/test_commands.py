@@ -75,6 +75,14 @@ def test_logs_follow_until_the_containers_end(web: Stack) -> None:
     web("down")
 
 
+def test_logs_end_the_line_that_a_container_has_not(stack: Stack) -> None:
+    stack.write('services: {a: {image: demo, network_mode: none, command: [printf, "a\\nb"]}}')
+    stack("up", "-d")
+    assert stack("logs", "-f").stdout.splitlines(keepends=True) == ["a-1  | a\n", "a-1  | b\n"]
+    assert stack("logs", "--no-log-prefix").stdout == "a\nb\n"
+    stack("down")
+
+
 def test_exec_ends_as_its_command_does(web: Stack) -> None:
     assert web("exec", "-T", "web", "echo", "hi").stdout == "hi\n"
     assert web("exec", "-T", "web", "sh", "-c", "exit 7", code=7)
