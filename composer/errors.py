@@ -17,7 +17,7 @@ JockerError                    exit 1   it failed
 ├── CommandFailed              exit 1   a program we ran said no
 ├── LockTimeout                exit 1   another command holds the stack
 ├── Interrupted                exit 130 Ctrl-C or SIGTERM
-└── Failed                     exit 1   the summary of a plan some of whose steps failed
+└── Failed                     exit 1   the summary of a plan some of whose steps failed (4: all for lack of something)
 ```
 
 Raise anywhere; only `composer.cli.main` prints and exits. Messages are lower case, without a full stop.
@@ -170,4 +170,11 @@ class Interrupted(JockerError):
 
 
 class Failed(JockerError):
-    """Some steps failed; they have been told one by one, so the message is the summary."""
+    """Some steps failed; they have been told one by one, so the message is the summary.
+
+    `exit_code` is that of the failures if they have one in common: 4 if the machine lacks what all of them need.
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from composer.bundle import defaults, mounts, security
 from composer.desired.state import ContainerSpec, DesiredContainer
-from composer.errors import ContainerError
+from composer.errors import ContainerError, MachineError
 from composer.frozen import field, frozen
 
 
@@ -90,8 +90,8 @@ def build_context(
 ) -> dict[str, Any]:
     """The variables of `config.json.j2`; `docs/templates.md` lists them for people.
 
-    Raises `ContainerError` for what no template could mend: no command, no init program, a limit this machine
-    does not allow, a mount over proc.
+    Raises `ContainerError` for what no template could mend: no command, a limit this machine does not allow, a mount
+    over proc. Raises `MachineError` if there is no init program.
     """
     spec = container.spec
     where = f'service "{container.service}"'
@@ -186,7 +186,7 @@ def _args(spec: ContainerSpec, facts: MachineFacts, where: str) -> tuple[str, ..
     if not spec.init:
         return args
     if facts.init_path is None:
-        raise ContainerError(f"{where}: `init: true` needs an init program", hint="apt-get install tini")
+        raise MachineError(f"{where}: `init: true` needs an init program", hint="apt-get install tini")
     return (defaults.INIT_TARGET, "--", *args)
 
 

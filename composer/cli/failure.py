@@ -28,7 +28,8 @@ def told(paths: Paths, outcome: Outcome) -> Failed:
     if skipped:
         print(f"not done: {', '.join(skipped)}", file=sys.stderr)
     causes = [error.message + (f"\n  {error.hint}" if error.hint else "") for _, error in outcome.failed]
-    return Failed("\njocker: ".join(map(escape, causes)))
+    codes = {error.exit_code for _, error in outcome.failed}
+    return Failed("\njocker: ".join(map(escape, causes)), exit_code=codes.pop() if len(codes) == 1 else 1)
 
 
 def _last_output(paths: Paths, name: str, container_id: str) -> None:

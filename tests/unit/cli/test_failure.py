@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from composer.cli.failure import told
-from composer.errors import ContainerError
+from composer.errors import ContainerError, JockerError, MachineError, ToolMissing
 from composer.execute.executor import Outcome
 from composer.paths import Paths
 from composer.plan.plan import Node
@@ -45,6 +45,20 @@ def test_the_cause_comes_last_after_the_last_output(paths: Paths, capsys: pytest
     assert lines[11:] == ["started: db", "not done: top"]
     assert error.message == "web exited with code 3 at once\n  look at it"
     assert error.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ((ToolMissing("runc"), ToolMissing("runc")), 4),
+        ((ToolMissing("runc"), MachineError("no init")), 4),
+        ((ToolMissing("runc"), ContainerError("x")), 1),
+        ((ContainerError("x"), ContainerError("y")), 1),
+    ],
+)
+def test_what_the_machine_lacks_has_its_own_code(paths: Paths, errors: tuple[JockerError, ...], code: int) -> None:
+    outcome = Outcome(failed=tuple((start(number, "a"), error) for number, error in enumerate(errors)))
+    assert told(paths, outcome).exit_code == code
 
 
 def test_every_cause_is_told_with_its_own_hint(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
