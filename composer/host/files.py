@@ -37,9 +37,13 @@ def write_atomic(path: str, data: bytes, *, mode: int = 0o600, sync: bool = True
 
 
 def write_json(path: str, value: Any, *, sync: bool = True) -> None:
-    """`write_atomic` of compact JSON. Bytes of paths that are not UTF-8 come out again as they went in."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    write_atomic(path, text.encode(errors="surrogatepass"), sync=sync)
+    """`write_atomic` of compact JSON."""
+    write_atomic(path, json_bytes(value), sync=sync)
+
+
+def json_bytes(value: Any) -> bytes:
+    """Compact JSON. Bytes of paths that are not UTF-8 come out again as they went in."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass")
 
 
 def read_json(path: str) -> Any | None:

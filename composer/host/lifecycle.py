@@ -200,8 +200,7 @@ class Lifecycle:
         paths = self._paths
         record = records.read(paths, container_id)
         if record is not None and record.get("phase") != "removing":
-            # Not forced to the disk: when the power fails, what it says is true anyway.
-            records.write(paths, {**record, "phase": "removing"}, sync=False)
+            records.mark_removing(paths, record)
         self.delete_runtime(container_id, project)
         self.unmount_rootfs(container_id)
         remove_tree(paths.bundle(container_id))

@@ -6,13 +6,14 @@ leaves can be found from it. A record that cannot be read counts as a half-made 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from composer.host import process
-from composer.host.files import make_private, read_json, write_json
+from composer.host.files import json_bytes, make_private, read_json, write_json
 from composer.paths import Paths
 
 VERSION = 1
@@ -31,6 +32,21 @@ def write(paths: Paths, record: Mapping[str, Any], *, sync: bool = True) -> None
     os.mkdir(new, 0o700)
     write_json(f"{new}/record.json", dict(record))
     os.rename(new, directory)
+
+
+def mark_removing(paths: Paths, record: Mapping[str, Any]) -> None:
+    """Says in a record that its container is being removed. Not forced to the disk: when the power fails, what it says
+    is true anyway. On a full disk, which this is to make room on, it is written over, in the blocks that it has.
+    """
+    marked = {**record, "phase": "removing"}
+    try:
+        write(paths, marked, sync=False)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        with suppress(OSError), open(paths.record(record["id"]), "r+b", buffering=0) as file:
+            file.write(json_bytes(marked))
+            file.truncate()
 
 
 def remove(paths: Paths, container_id: str) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import until
 from scenarios.conftest import SLEEP, Stack
 
 from composer.host import kernel
@@ -102,6 +103,26 @@ def test_other_users_are_told_that_root_is_needed(stack: Stack) -> None:
         )
         assert done.returncode == 4, done.stderr
         assert "jocker needs root" in done.stderr
+
+
+def test_down_makes_room_on_a_full_disk(stack: Stack) -> None:
+    """Its containers' own data may be what fills it."""
+    stack.write(
+        "name: web\nservices:\n  web:\n    image: demo\n    network_mode: none\n    init: true\n"
+        '    command: [sh, -c, "dd if=/dev/zero of=/x bs=1M count=64 2>/dev/null; echo full; exec sleep 1000"]\n'
+    )
+    containers = Path(stack.paths.containers)
+    containers.mkdir(parents=True, exist_ok=True)
+    kernel.mount("tmpfs", str(containers), "tmpfs", 0, "size=4m")
+    try:
+        stack("up", "-d")
+        until(lambda: os.statvfs(containers).f_bavail == 0)
+        assert "o space left" in stack("up", "-d", "--scale", "web=2", code=1).stderr
+        stack("down", "-t", "0")
+        assert list(containers.iterdir()) == []
+    finally:
+        kernel.umount(str(containers), kernel.MNT_DETACH)
+    stack.assert_nothing_left()
 
 
 @pytest.mark.parametrize("command", ["up -d", "image import . x", "image prune", "down", "create"])
