@@ -20,9 +20,16 @@ _LOCK_TIMEOUT = 60.0
 
 @contextmanager
 def changing(paths: Paths) -> Iterator[None]:
-    """Nobody else changes networks, addresses or rules of this store meanwhile. Held for milliseconds."""
+    """Nobody else changes networks, addresses or rules of this store meanwhile. Held for milliseconds. The lock's file
+    goes when there are no networks.
+    """
     with locked(paths.networks_lock, timeout=_LOCK_TIMEOUT, what="jocker (networks)"):
-        yield
+        try:
+            yield
+        finally:
+            if not os.path.isdir(paths.networks):
+                with suppress(FileNotFoundError):
+                    os.unlink(paths.networks_lock)
 
 
 def read(paths: Paths, name: str) -> Wiring | None:
@@ -41,12 +48,11 @@ def write(paths: Paths, wiring: Wiring, *, sync: bool = False) -> None:
 
 
 def remove(paths: Paths, name: str) -> None:
-    """Removes a record. Under the lock; with the last record the directory goes and the lock's file, too."""
+    """Removes a record; the directory goes with the last one."""
     with suppress(FileNotFoundError):
         os.unlink(paths.network(name))
     with suppress(OSError):
         os.rmdir(paths.networks)
-        os.unlink(paths.networks_lock)
 
 
 def is_swept(paths: Paths) -> bool:
@@ -63,7 +69,6 @@ def sweep(paths: Paths) -> None:
                 os.unlink(f"{paths.networks}/{name}")
         if not any(name.endswith(".json") for name in names):
             os.rmdir(paths.networks)
-            os.unlink(paths.networks_lock)
 
 
 def every(paths: Paths) -> Iterator[Wiring]:
