@@ -19,7 +19,7 @@ from composer.execute import sharing
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
 from composer.host import cgroup, networks, overlay, process, records, volumes
-from composer.host.files import read_text, write_atomic
+from composer.host.files import read_text, write_plain
 from composer.host.lifecycle import Lifecycle, StopOutcome
 from composer.host.resolvers import resolvers
 from composer.host.runtime import Runtime
@@ -256,9 +256,7 @@ class Machine:
         shares another container's network has what that one has.
         """
         for name, text in self._texts(container, container_id, namespaces, attached).items():
-            path = f"{self._paths.container(container_id)}/{name}"
-            write_atomic(path, text.encode(), mode=0o644, sync=False)
-            os.chmod(path, 0o644)
+            write_plain(f"{self._paths.container(container_id)}/{name}", text.encode(), mode=0o644)
 
     def _texts(
         self, container: DesiredContainer, container_id: str, namespaces: Namespaces, attached: Attached | None

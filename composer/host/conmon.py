@@ -75,13 +75,13 @@ def create(paths: Paths, runtime: Runtime, shim: Shim) -> int:
     The bundle and the exit directory are there already. Raises `ContainerError` with the runtime's reason,
     `MachineError` when conmon itself fails.
     """
-    from tempfile import TemporaryFile
-
     argv = command_line(require("conmon"), runtime, paths, shim)
     shim_cgroup = cgroup.make(paths.shim_cgroup(shim.project), for_processes=True)
     sync_read, sync_write = os.pipe()
     start_read, start_write = os.pipe()
-    with TemporaryFile() as said, os.fdopen(sync_read, "rb") as report:
+    # What it says goes to a file, for a pipe the container would hold open for ever; in memory, which is freed when
+    # conmon lets go of it, once the container is made.
+    with open(os.memfd_create("conmon"), "r+b") as said, open(sync_read, "rb") as report:
         try:
             process = subprocess.Popen(
                 argv,
@@ -90,7 +90,7 @@ def create(paths: Paths, runtime: Runtime, shim: Shim) -> int:
                 env=environment({"_OCI_SYNCPIPE": str(sync_write), "_OCI_STARTPIPE": str(start_read)}),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=said,  # a file: the container would hold a pipe open for ever
+                stderr=said,
                 cwd="/",
                 start_new_session=True,
             )

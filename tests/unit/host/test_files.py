@@ -13,7 +13,7 @@ from patience import until
 
 from composer.errors import ContainerError, LockTimeout
 from composer.host import volumes
-from composer.host.files import locked, make_private, read_json, read_text, write_atomic, write_json
+from composer.host.files import locked, make_private, read_json, read_text, write_atomic, write_json, write_plain
 from composer.paths import Paths
 
 
@@ -155,3 +155,20 @@ def test_what_is_in_the_way_of_a_directory_is_told(tmp_path: Path, target: str) 
     for path in ("link", "link/below"):
         with pytest.raises(NotADirectoryError, match="link"):
             make_private(str(tmp_path / path))
+
+
+def test_a_plain_write_has_the_mode_asked_for_and_follows_no_link(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    before = os.umask(0o077)
+    try:
+        write_plain(str(path), b"long ago", mode=0o644)
+        write_plain(str(path), b"now", mode=0o644)
+    finally:
+        os.umask(before)
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"now", 0o644)
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    with pytest.raises(OSError, match="symbolic links") as refused:
+        write_plain(str(link), b"through", mode=0o644)
+    assert refused.value.filename == str(link)
+    assert path.read_bytes() == b"now"
