@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from composer.errors import ImageRefused
@@ -98,6 +99,7 @@ def _check_sum(header: bytes) -> None:
         raise ImageRefused("a header of the archive is damaged (checksum)")
 
 
+@lru_cache(maxsize=256)  # one entry has nearly the same numbers as the next
 def _number(field: bytes, what: str) -> int:
     if field[0] & 0x80:  # base-256, two's complement (GNU, star)
         value = int.from_bytes(field, "big") & ((1 << (len(field) * 8 - 1)) - 1)
