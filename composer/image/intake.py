@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from composer.errors import ImageRefused
 from composer.host.files import locked, make_private, write_json
+from composer.image.blobs import Blobs
 from composer.image.config import ImageConfig
 from composer.image.layers import LayerJob, unpack_layers
 from composer.image.layout import Manifest
@@ -55,7 +55,8 @@ def take_layers(
             jobs.append(
                 LayerJob(source.path, f"{temporary}/{chain_id}/diff", source.offset, source.size, f"layer {number + 1}")
             )
-        done = unpack_layers(jobs)
+        with Blobs(store, manifest, sources, temporary) as blobs:
+            done = unpack_layers(jobs)
         for (chain_id, number), digests in zip(missing.items(), done, strict=True):
             _verify(manifest, config, number, digests)
             lowers = [
@@ -65,7 +66,7 @@ def take_layers(
             fix_implicit_parents(f"{temporary}/{chain_id}/diff", tuple(lowers), digests.implicit_parents)
             meta = {"diff_id": digests.diff_id, "entries": digests.entries, "bytes": digests.content}
             write_json(f"{temporary}/{chain_id}/meta.json", meta, sync=False)
-        _keep_blobs(store, manifest, sources, set(missing.values()))
+        blobs.keep(set(missing.values()))
         if missing:
             store.sync()
         for chain_id in missing:
@@ -81,55 +82,3 @@ def _verify(manifest: Manifest, config: ImageConfig, number: int, digests: Layer
         raise ImageRefused(
             f"layer {number + 1} is {digests.blob_digest}, the manifest says {manifest.layers[number].digest}"
         )
-
-
-def _keep_blobs(store: Store, manifest: Manifest, sources: Sequence[LayerSource], verified: set[int]) -> None:
-    """Copies the layers' blobs into the store: `save` and `push` need them as they came."""
-    for number, (layer, source) in enumerate(zip(manifest.layers, sources, strict=True)):
-        target = store.blob_path(layer.digest)
-        if source.path == target or os.path.exists(target):
-            continue
-        _copy(source, layer.size, target, digest=None if number in verified else layer.digest)
-
-
-def _copy(source: LayerSource, size: int, target: str, *, digest: str | None) -> None:
-    """`digest`: what the bytes must be, where nobody has looked yet."""
-    temporary = f"{target}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
-    with open(source.path, "rb", buffering=0) as reader, open(temporary, "xb", buffering=0) as writer:
-        try:
-            available = os.fstat(reader.fileno()).st_size if source.size is None else source.size
-            if available != size:
-                raise ImageRefused(f"a layer has {available} bytes, the manifest says {size}")
-            _copy_range(reader.fileno(), writer.fileno(), source.offset, size)
-            if digest is not None:
-                _verify_file(temporary, digest)
-            os.rename(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-
-
-def _copy_range(reader: int, writer: int, at: int, size: int) -> None:
-    """Shares the blocks where the file system can; it cannot from one to another."""
-    end, share = at + size, True
-    while at < end:
-        try:
-            most = min(end - at, 1 << 26)
-            copied = os.copy_file_range(reader, writer, most, at) if share else os.sendfile(writer, reader, at, most)
-        except OSError as error:
-            if not share or error.errno not in {errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
-                raise
-            share = False
-            continue
-        if not copied:
-            raise ImageRefused("a layer breaks off")
-        at += copied
-
-
-def _verify_file(path: str, digest: str) -> None:
-    import hashlib
-
-    with open(path, "rb") as file:
-        found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-    if found != digest:
-        raise ImageRefused(f"a layer is {found}, the manifest says {digest}")
