@@ -73,13 +73,13 @@ class Recorder:
             on_retry(2, retry.attempts, "it died")
         self._do(f"start {container_id}")
 
-    def stop_container(self, container_id: str, *, signal: str, grace_seconds: float) -> str:
+    def stop_container(self, container_id: str, *, signal: str, grace_seconds: float, removed: bool = False) -> str:
         return self._do(f"stop {container_id} {signal} {grace_seconds:g}")
 
     def kill_container(self, container_id: str, signal: str) -> None:
         self._do(f"kill {container_id} {signal}")
 
-    def remove_container(self, container_id: str, *, volumes: bool) -> None:
+    def remove_container(self, container_id: str, *, volumes: bool, networks_go: bool = False) -> None:
         self._do(f"remove {container_id}{' volumes' if volumes else ''}")
 
     def wait_completed(self, container_id: str, *, required: bool) -> str:

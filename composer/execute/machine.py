@@ -282,10 +282,10 @@ class Machine:
             "resolv.conf": container_resolv_conf(container, machine, resolver=RESOLVER if has_names else ""),
         }
 
-    def _discard(self, container_id: str, project: str, *, keep: frozenset[str]) -> None:
+    def _discard(self, container_id: str, project: str, *, keep: frozenset[str], networks_go: bool = False) -> None:
         record = records.read(self._paths, container_id)
         mine = (record or {}).get("volumes", {}).values()
-        self.networking.detach(container_id, self._ends(record or {}))
+        self.networking.detach(container_id, () if networks_go else self._ends(record or {}))
         sharing.drop_shm(self._paths, container_id)
         self.lifecycle.remove(container_id, project, with_volumes=[name for name in mine if name not in keep])
 
@@ -343,8 +343,8 @@ class Machine:
             raise ContainerError(f"container {container_id[:12]} is gone", hint="run the command again")
         return record
 
-    def stop_container(self, container_id: str, *, signal: str, grace_seconds: float) -> str:
-        """Stops it; returns how, where that is worth a word."""
+    def stop_container(self, container_id: str, *, signal: str, grace_seconds: float, removed: bool = False) -> str:
+        """Stops it; returns how, where that is worth a word. With `removed` its ports are left to the removal."""
         record = self._record(container_id)
         outcome = self.lifecycle.stop(
             container_id,
@@ -352,15 +352,15 @@ class Machine:
             grace_seconds=grace_seconds,
             cgroup_path=f"{self._paths.stack_cgroup(record['project'])}/{container_id}",
         )
-        self._has_ended(record)
+        self._has_ended(record, removed=removed)
         return str(outcome) if outcome in {StopOutcome.DEAF, StopOutcome.KILLED} else ""
 
-    def _has_ended(self, record: dict[str, Any]) -> None:
+    def _has_ended(self, record: dict[str, Any], *, removed: bool = False) -> None:
         """Nobody finds it any more; and with the first process of somebody else's pid namespace the others live on."""
         if record["spec"].get("pid"):
             cgroup.kill(f"{self._paths.stack_cgroup(record['project'])}/{record['id']}")
         ends = self._ends(record)
-        if ends:
+        if ends and not removed:
             self.networking.hide(record["id"], ends, has_ports=bool(record.get("published")))
 
     def kill_container(self, container_id: str, signal: str) -> None:
@@ -383,11 +383,13 @@ class Machine:
             tuple(str(end.get("network")) for end in found if isinstance(end, dict)) if isinstance(found, list) else ()
         )
 
-    def remove_container(self, container_id: str, *, volumes: bool) -> None:
-        """Removes it, from whatever state; with `volumes` its anonymous volumes too."""
+    def remove_container(self, container_id: str, *, volumes: bool, networks_go: bool = False) -> None:
+        """Removes it, from whatever state; with `volumes` its anonymous volumes too. With `networks_go` its networks
+        are left with what they know of it.
+        """
         record = self._record(container_id)
         kept = () if volumes else record.get("volumes", {}).values()
-        self._discard(container_id, record["project"], keep=frozenset(kept))
+        self._discard(container_id, record["project"], keep=frozenset(kept), networks_go=networks_go)
 
     def wait_completed(self, container_id: str, *, required: bool) -> str:
         """Waits for the end; anything but 0 is a `ContainerError`, or a word of warning if not `required`."""

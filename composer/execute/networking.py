@@ -156,17 +156,22 @@ class Networking:
                 wiring = leased(wiring, member.container_id, member.end, claimed_by=me)
             if wiring != before:
                 networks.write(paths, wiring)
-            if wiring.names:
-                self._tell(wiring, {member.container_id: member.names for member in members if member.names})
+        if wiring.names:
+            self._tell(wiring, {member.container_id: member.names for member in members if member.names})
 
     def _tell(self, wiring: Wiring, names: Mapping[str, tuple[str, ...]]) -> None:
-        """Under the lock."""
         from composer.host import dnsmasq
 
+        news = {}
         for container_id, known in names.items():
             lease = wiring.leases[container_id]
             pairs = [(address, name) for address in (lease.ipv4, lease.ipv6) if address for name in known]
-            dnsmasq.write_hosts(self._paths, wiring.name, container_id, pairs)
+            if not dnsmasq.knows(self._paths, wiring.name, container_id, pairs):
+                news[container_id] = pairs
+        if news:
+            with networks.changing(self._paths):
+                for container_id, pairs in news.items():
+                    dnsmasq.write_hosts(self._paths, wiring.name, container_id, pairs)
 
     # containers ---------------------------------------------------------------------------------------
 
@@ -240,11 +245,10 @@ class Networking:
         from composer.desired.names import dns_names
 
         spec = container.spec
-        with networks.changing(self._paths):
-            wirings = [self._wiring(end.network) for end in spec.networks]
-            for end, wiring in zip(spec.networks, wirings, strict=True):
-                if wiring.names:
-                    self._tell(wiring, {container_id: dns_names(container.name, container_id, end.aliases)})
+        wirings = [self._wiring(end.network) for end in spec.networks]
+        for end, wiring in zip(spec.networks, wirings, strict=True):
+            if wiring.names:
+                self._tell(wiring, {container_id: dns_names(container.name, container_id, end.aliases)})
         ports = [
             (Port(target, str(number), host_ip, protocol), number) for protocol, host_ip, number, target in published
         ]
@@ -286,8 +290,11 @@ class Networking:
         from composer.host import dnsmasq, endpoints
 
         endpoints.remove(self._paths, container_id)
+        left = tuple(names)
+        if not left:
+            return
         with networks.changing(self._paths):
-            for name in names:
+            for name in left:
                 dnsmasq.clear_hosts(self._paths, name, container_id)
                 wiring = networks.read(self._paths, name)
                 if wiring is not None and container_id in wiring.leases:

@@ -57,11 +57,11 @@ class Host(Protocol):
 
     def start_container(self, container_id: str, retry: Retry | None, on_retry: OnRetry) -> None: ...
 
-    def stop_container(self, container_id: str, *, signal: str, grace_seconds: float) -> str: ...
+    def stop_container(self, container_id: str, *, signal: str, grace_seconds: float, removed: bool = False) -> str: ...
 
     def kill_container(self, container_id: str, signal: str) -> None: ...
 
-    def remove_container(self, container_id: str, *, volumes: bool) -> None: ...
+    def remove_container(self, container_id: str, *, volumes: bool, networks_go: bool = False) -> None: ...
 
     def wait_completed(self, container_id: str, *, required: bool) -> str: ...
 
@@ -84,11 +84,13 @@ def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetr
         case StartContainer():
             host.start_container(step.container_id, step.retry, on_retry)
         case StopContainer():
-            return host.stop_container(step.container_id, signal=step.signal, grace_seconds=step.grace_seconds)
+            return host.stop_container(
+                step.container_id, signal=step.signal, grace_seconds=step.grace_seconds, removed=step.removed
+            )
         case KillContainer():
             host.kill_container(step.container_id, step.signal)
         case RemoveContainer():
-            host.remove_container(step.container_id, volumes=step.volumes)
+            host.remove_container(step.container_id, volumes=step.volumes, networks_go=step.networks_go)
         case WaitCompleted():
             return host.wait_completed(step.container_id, required=step.required)
         case RemoveStack():

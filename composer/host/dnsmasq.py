@@ -128,15 +128,29 @@ def set_upstreams(directory: str, upstreams: tuple[str, ...]) -> None:
 # names ----------------------------------------------------------------------------------------------------
 
 
+def knows(paths: Paths, network_name: str, container_id: str, names: Iterable[tuple[str, str]]) -> bool:
+    """Whether a network has been told all these names of a container, and no others."""
+    found = read_text(f"{net_paths.hosts_dir(paths, network_name)}/{container_id}")
+    return found is not None and found == _hosts_text(_by_address(names))
+
+
 def write_hosts(paths: Paths, network_name: str, container_id: str, names: Iterable[tuple[str, str]]) -> None:
     """Pairs of an address and a name that a container has on a network: known to all its name servers on return.
 
     An address may stand with several names, and a name with several addresses. The caller holds the network lock.
     """
-    by_address: dict[str, list[str]] = {}
+    _write_hosts_file(paths, network_name, container_id, _by_address(names))
+
+
+def _by_address(names: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     for address, name in names:
-        by_address.setdefault(address, []).append(name)
-    _write_hosts_file(paths, network_name, container_id, by_address)
+        found.setdefault(address, []).append(name)
+    return found
+
+
+def _hosts_text(names: Mapping[str, list[str]]) -> str:
+    return "".join(f"{address} {name}\n" for address, all_names in names.items() for name in all_names)
 
 
 def clear_hosts(paths: Paths, network_name: str, container_id: str) -> None:
@@ -153,11 +167,8 @@ def _write_hosts_file(paths: Paths, network_name: str, container_id: str, names:
     directory = net_paths.hosts_dir(paths, network_name)
     _make_readable(directory)
     path = f"{directory}/{container_id}"
-    before = read_text(path) or ""
-    dotted = _dotted(before)
-    text = "".join(f"{address} {name}\n" for address, all_names in names.items() for name in all_names)
-    if text and text == before:
-        return
+    dotted = _dotted(read_text(path) or "")
+    text = _hosts_text(names)
     _place(path, text)
     if _dotted(text) != dotted:
         _tell_of_dotted_names(paths, directory)

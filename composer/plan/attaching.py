@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from composer.actual.state import ActualContainer, ActualStack
 from composer.desired.names import dns_names
@@ -12,8 +13,11 @@ from composer.plan.plan import Draft
 from composer.plan.steps import AssignAddresses, CreateNetwork, Member, RemoveContainer, RemoveNetwork, RepairNetwork
 from composer.plan.verdicts import Replacement, Verdict
 
-Stop = Callable[[ActualContainer, str], int]
-"""Writes the stop of a container, once, and returns its number."""
+
+class Stop(Protocol):
+    """Writes the stop of a container, once, and returns its number. `removed`: it is removed next."""
+
+    def __call__(self, one: ActualContainer, because: str, *, removed: bool = False) -> int: ...
 
 
 class Attaching:
@@ -78,7 +82,7 @@ class Attaching:
 
     def _remove_first(self, change: Replacement, stop: Stop) -> int:
         old = change.old
-        after = (stop(old, change.because),) if old.status.is_alive else ()
+        after = (stop(old, change.because, removed=True),) if old.status.is_alive else ()
         remove = RemoveContainer(subject=old.name, because=change.because, container_id=old.id)
         self.removed[old.id] = self._draft.add(remove, after=after)
         return self.removed[old.id]

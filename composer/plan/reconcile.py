@@ -245,7 +245,7 @@ class _Writer:
         one = removal.container
         after: tuple[int, ...] = ()
         if one.status.is_alive:
-            after = (self._stop_once(one, removal.because),)
+            after = (self._stop_once(one, removal.because, removed=True),)
         step = RemoveContainer(subject=one.name, because=removal.because, container_id=one.id, volumes=removal.volumes)
         self._removals[one.id] = (one.name, self._draft.add(step, after=after))
 
@@ -276,7 +276,7 @@ class _Writer:
             made = self._draft.add(create, after=first)
             after: tuple[int, ...] = (made, *self._dependent_stops.get(service.name, ()))
             if change.old.status.is_alive:
-                after = (self._stop_once(change.old, change.because, after),)
+                after = (self._stop_once(change.old, change.because, after, removed=True),)
             remove = RemoveContainer(subject=change.old.name, because=change.because, container_id=change.old.id)
             done = self._draft.add(remove, after=after)
         self._creates[service.name].append(made)
@@ -315,9 +315,12 @@ class _Writer:
         self._starts[service.name].append(self._draft.add(step, after=(*after, *before_start)))
         self._containers[service.name].append((container_id, name))
 
-    def _stop_once(self, one: ActualContainer, because: str, after: tuple[int, ...] = ()) -> int:
+    def _stop_once(
+        self, one: ActualContainer, because: str, after: tuple[int, ...] = (), *, removed: bool = False
+    ) -> int:
         if one.id not in self._stops:
-            self._stops[one.id] = self._draft.add(stop_step(one, because, self._policy.timeout), after=after)
+            step = stop_step(one, because, self._policy.timeout, removed=removed)
+            self._stops[one.id] = self._draft.add(step, after=after)
         return self._stops[one.id]
 
     def settle_orphans(self) -> None:
@@ -367,7 +370,7 @@ def wait_step(
     return WaitCompleted(subject=name, because=because, container_id=container_id, required=dependency.required)
 
 
-def stop_step(one: ActualContainer, because: str, timeout: float | None) -> StopContainer:
+def stop_step(one: ActualContainer, because: str, timeout: float | None, *, removed: bool = False) -> StopContainer:
     """How a container is stopped: its own signal and grace, unless `timeout` (seconds) says otherwise."""
     return StopContainer(
         subject=one.name,
@@ -375,6 +378,7 @@ def stop_step(one: ActualContainer, because: str, timeout: float | None) -> Stop
         container_id=one.id,
         signal=one.stop_signal,
         grace_seconds=one.stop_grace_seconds if timeout is None else timeout,
+        removed=removed,
     )
 
 

@@ -94,11 +94,12 @@ class StartContainer(Step):
 
 @frozen
 class StopContainer(Step):
-    """Signal, grace, SIGKILL."""
+    """Signal, grace, SIGKILL. `removed`: it is removed next, so its ports are closed only then."""
 
     container_id: str
     signal: str
     grace_seconds: float
+    removed: bool = False
 
 
 @frozen
@@ -111,10 +112,13 @@ class KillContainer(Step):
 
 @frozen
 class RemoveContainer(Step):
-    """Removes a container; `volumes`: its anonymous volumes too."""
+    """Removes a container; `volumes`: its anonymous volumes too. `networks_go`: all networks it is on are removed next,
+    with its addresses, names and ports.
+    """
 
     container_id: str
     volumes: bool = False
+    networks_go: bool = False
 
 
 @frozen

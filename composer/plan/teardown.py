@@ -77,14 +77,15 @@ def plan_down(
     doomed = [one for one in actual.containers if is_ours(one)]
     draft = Draft()
     because = "down"
-    stops = _stop_all(draft, graph, doomed, because, timeout)
-    removals = [
-        draft.add(
-            RemoveContainer(subject=one.name, because=because, container_id=one.id, volumes=volumes),
-            after=stops.get(one.id, ()),
+    stops = _stop_all(draft, graph, doomed, because, timeout, removed=True)
+    networks, in_use = _networks_to_remove(actual, {one.id for one in doomed})
+    removals = []
+    for one in doomed:
+        networks_go = all(network.name in networks for network in actual.networks_of(one))
+        remove = RemoveContainer(
+            subject=one.name, because=because, container_id=one.id, volumes=volumes, networks_go=networks_go
         )
-        for one in doomed
-    ]
+        removals.append(draft.add(remove, after=stops.get(one.id, ())))
     networks, in_use = _networks_to_remove(actual, {one.id for one in doomed})
     gone = tuple(removals)
     left = [one for one in actual.containers if not is_ours(one)]
@@ -138,8 +139,10 @@ def _stop_all(
     containers: Iterable[ActualContainer],
     because: str,
     timeout: float | None,
+    *,
+    removed: bool = False,
 ) -> dict[str, tuple[int, ...]]:
-    """Writes the stops, dependents first; returns container id to its stop step."""
+    """Writes the stops, dependents first; returns container id to its stop step. `removed`: that comes next."""
     by_service: dict[str, list[ActualContainer]] = {}
     for one in containers:
         by_service.setdefault(one.service, []).append(one)
@@ -152,7 +155,7 @@ def _stop_all(
         mine = []
         for one in by_service.get(name, ()):
             if one.status.is_alive:
-                mine.append(draft.add(stop_step(one, because, timeout), after=before))
+                mine.append(draft.add(stop_step(one, because, timeout, removed=removed), after=before))
                 stops[one.id] = (mine[-1],)
         of_service[name] = tuple(mine) or before
     return stops
@@ -283,7 +286,7 @@ def plan_rm(
     replicas = [one for one in actual.containers if one.service in chosen and not one.oneoff]
     mine = [one for one in replicas if stop or not one.status.is_alive]
     draft = Draft()
-    stops = _stop_all(draft, graph, mine, "rm", timeout)
+    stops = _stop_all(draft, graph, mine, "rm", timeout, removed=True)
     for one in mine:
         step = RemoveContainer(subject=one.name, because="rm", container_id=one.id, volumes=volumes)
         draft.add(step, after=stops.get(one.id, ()))
