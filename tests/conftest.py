@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 from leftovers import leftovers, sweep
 
-from composer.host import proc
+from composer.host import net_paths, proc
 from composer.paths import Paths
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -81,7 +81,7 @@ def jocker_dirs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
     monkeypatch.setenv("JOCKER_RUN_DIR", paths.run)
     try:
         yield paths
-        left = leftovers(f"{base}/", f"{paths.cgroup_root}/") | leftovers(paths.cgroup_root)
+        left = leftovers(f"{base}/", paths.cgroup_root, f"table inet {net_paths.host_table(paths)}")
     finally:
         sweep(paths)
         shutil.rmtree(base, ignore_errors=True)

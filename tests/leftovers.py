@@ -9,12 +9,13 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from composer.host import kernel
+from composer.host import kernel, net_paths
 from composer.paths import Paths
 
 CGROUPS = "/sys/fs/cgroup"
@@ -22,18 +23,25 @@ NETNS = "/run/netns"
 
 
 def leftovers(*marks: str) -> set[str]:
-    """One line for every mount, process and cgroup whose path or command line holds one of `marks`."""
+    """One line for every mount, process, cgroup, link and nft table whose name or command line holds one of `marks`."""
     return {line for line in everything() if any(mark in line for mark in marks)}
 
 
 def everything() -> set[str]:
-    """One line for every mount, process, cgroup and named network namespace of this machine."""
+    """One line for every mount, process, cgroup, named network namespace, link and nft table of this machine."""
     found = {f"mount {target}" for target in mounts()}
     found |= {f"process {pid} {' '.join(argv)}" for pid, argv in processes() if argv}
     found |= {f"cgroup {path}" for path in cgroups("jocker", "jktest")}
     if os.path.isdir(NETNS):
         found |= {f"netns {name}" for name in os.listdir(NETNS)}
-    return found
+    found |= {f"link {name}" for name in os.listdir("/sys/class/net")}
+    return found | {f"table {name}" for name in tables()}
+
+
+def tables() -> list[str]:
+    """The nft tables of the machine's own namespace, as `inet jocker`."""
+    said = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+    return [line.removeprefix("table ") for line in said.splitlines()]
 
 
 def mounts() -> list[str]:
@@ -74,6 +82,9 @@ def sweep(paths: Paths) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)  # killed processes leave their cgroup when they are gone, and no event tells of all of them
+    table = net_paths.host_table(paths)
+    if f"inet {table}" in tables():
+        subprocess.run(["nft", "delete", "table", "inet", table], check=False)
     for target in reversed(mounts()):
         if target.startswith((f"{paths.run}/", f"{paths.data}/")):
             with contextlib.suppress(OSError):

@@ -145,6 +145,11 @@ def actual(
             volumes=volumes,
             created_at=CREATED_AT + age,
         )
+        record["published"] = [
+            [port.protocol, port.host_ip, int(port.published), port.target]
+            for port in container.spec.ports
+            if port.published.isdigit()
+        ]
         status, _, code = str(fields["status"]).partition(" ")
         found[key] = actual_of(
             record,

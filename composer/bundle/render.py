@@ -284,6 +284,12 @@ def _excerpt(text: str, line: int) -> str:
     return "the result there: " + " ⏎ ".join(shown.strip() for shown in lines[first : line + 1])
 
 
+def load_templates() -> None:
+    """Loads Jinja and compiles our own templates, as the first rendering would."""
+    for name in (BASE_TEMPLATE, "hosts.j2", "resolv.conf.j2"):
+        _environment().get_template(name)
+
+
 # Jinja ------------------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ from composer.paths import Paths
 from composer.plan.plan import Plan
 from composer.plan.policy import Policy
 from composer.plan.reconcile import plan_up
-from composer.plan.steps import CreateContainer
+from composer.plan.steps import CreateContainer, CreateNetwork
 
 if TYPE_CHECKING:
     from composer.execute.executor import Outcome
@@ -103,6 +103,8 @@ def apply(options: Globals, plan: Plan) -> Outcome | None:
 
     paths = options.paths
     machine = Machine(paths, options.wanted_runtime())
+    if any(isinstance(node.step, CreateNetwork) for node in plan.nodes):
+        machine.warm_up()
     display = view_for(options, plan)
     try:
         outcome = execute(

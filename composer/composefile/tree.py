@@ -99,14 +99,17 @@ class Findings:
         )
 
     def raise_if_any(self) -> None:
-        """Raises `StackFileError` with all complaints, sorted by file (in order of reading), line and column."""
+        """Raises `StackFileError` with all complaints, sorted by file (in order of reading), line and column. What
+        several services have by one anchor is told once.
+        """
         if not self.complaints:
             return
         order: dict[str, int] = {}
         for found in self.complaints:
             order.setdefault(found.place.file, len(order))
         self.complaints.sort(key=lambda found: (order[found.place.file], found.place.line, found.place.column))
-        raise StackFileError(tuple(self.complaints))
+        told = {(found.message, *found.place[:3]): found for found in reversed(self.complaints)}
+        raise StackFileError(tuple(reversed(told.values())))
 
 
 def place_of(mark: Mark, path: Path) -> Place:

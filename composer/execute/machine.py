@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from composer.actual.parse import desired_of, record_of
 from composer.desired.joining import own_addresses
 from composer.desired.state import BindMount, DesiredContainer, DesiredNetwork, DesiredVolume, NamedVolume
-from composer.errors import ContainerError, DiedAtOnce, Interrupted
+from composer.errors import ContainerError, DiedAtOnce, Interrupted, JockerError
 from composer.execute import sharing
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
@@ -72,6 +72,18 @@ class Machine:
         from composer.host.machine_facts import machine_facts
 
         return machine_facts()
+
+    def warm_up(self) -> None:
+        """Begins to load what making containers takes, while a network is made: that is mostly waiting."""
+        threading.Thread(target=self._load, name="warm-up", daemon=True).start()
+
+    def _load(self) -> None:
+        from composer.bundle.render import load_templates
+        from composer.host import conmon
+
+        with suppress(JockerError):  # whoever needs it will say so
+            load_templates()
+            _ = self.facts, conmon.create
 
     @cached_property
     def networking(self) -> Networking:

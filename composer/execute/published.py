@@ -58,11 +58,13 @@ def _is_free(paths: Paths, port: Port, number: int, leaving: set[str]) -> bool:
     return holder is not None and holder["id"] in leaving
 
 
-def is_of_project(paths: Paths, project: str, protocol: str, number: int) -> bool:
-    """Whether a container of the stack has the port."""
-    return any(
-        record.get("project") == project and _has(record, protocol, number) and _is_there(paths, record)
+def held(paths: Paths, project: str, replaces: str) -> frozenset[tuple[str, int]]:
+    """The ports of the container that is being replaced, and of what crashes left half made of the stack."""
+    return frozenset(
+        (one[0], one[2])
         for record in records.every(paths)
+        if record["id"] == replaces or (record.get("project") == project and record.get("phase") == "removing")
+        for one in record.get("published") or ()
     )
 
 

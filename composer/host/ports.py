@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
@@ -20,8 +20,8 @@ _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 _LISTENING = {"tcp": "0A", "udp": "07"}
 """State in /proc/net: LISTEN for TCP, unconnected for UDP (include/net/tcp_states.h)."""
 
-Ours = Callable[[str, int], bool]
-"""Whether a container of the same stack has the port (protocol, number): it is about to give it up."""
+Held = Collection[tuple[str, int]]
+"""Ports (protocol, number) of a container that is about to give them up."""
 
 
 class Kept(NamedTuple):
@@ -36,26 +36,26 @@ class Kept(NamedTuple):
             one.close()
 
 
-def keep(ports: Sequence[Port], *, ipv6: bool, is_ours: Ours, where: str) -> tuple[Kept, ...]:
+def keep(ports: Sequence[Port], *, ipv6: bool, held: Held, where: str) -> tuple[Kept, ...]:
     """Takes a port of the machine for each of `ports`; with `ipv6` on its IPv6 addresses, too.
 
-    A port that only a container of the same stack has is shared with that: it is being replaced. Raises `NetworkError`
-    that names who has it; then none is kept.
+    Those that are `held` by the container that is being replaced are shared with it, and preferred. Raises
+    `NetworkError` that names who has a port that cannot be had; then none is kept.
     """
     with ExitStack() as undo:
         done = []
         for port in ports:
-            kept = _keep(port, ipv6=ipv6, is_ours=is_ours, where=where)
+            kept = _keep(port, ipv6=ipv6, held=held, where=where)
             undo.callback(kept.close)
             done.append(kept)
         undo.pop_all()
     return tuple(done)
 
 
-def _keep(port: Port, *, ipv6: bool, is_ours: Ours, where: str) -> Kept:
-    for number in candidates(port):
+def _keep(port: Port, *, ipv6: bool, held: Held, where: str) -> Kept:
+    for number in sorted(candidates(port), key=lambda number: (port.protocol, number) not in held):
         with suppress(OSError), ExitStack() as opened:
-            if number and is_taken(port, number, ipv6=ipv6) and not is_ours(port.protocol, number):
+            if number and is_taken(port, number, ipv6=ipv6) and (port.protocol, number) not in held:
                 continue
             sockets: list[socket.socket] = []
             for family, address in _addresses(port, ipv6=ipv6):

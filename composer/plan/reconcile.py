@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from composer.actual.state import ActualContainer, ActualStack, Status
-from composer.desired.state import DesiredService, DesiredStack
+from composer.desired.state import DesiredContainer, DesiredService, DesiredStack
 from composer.errors import ContainerError, ImageNotFound, UsageError
 from composer.model.service import Dependency
 from composer.plan.attaching import Attaching, networks_of
@@ -161,7 +161,7 @@ class _Writer:
             create = self._draft.add(
                 CreateContainer(subject=container.name, because=because, container=container, container_id=new_id),
                 after=pull
-                + self._making_room(container.name)
+                + self._making_room(container)
                 + self._attaching.before_create(container, new_id, self._wreck(new_id))
                 + self._before_sharing(service)
                 + self._volume_steps(service),
@@ -185,9 +185,15 @@ class _Writer:
                 after += [*self._creates.get(name, ()), *self._starts.get(name, ())]
         return tuple(after)
 
-    def _making_room(self, name: str) -> tuple[int, ...]:
-        """The removals a new container must wait for: an orphan may have its name."""
-        return tuple(step for taken, step in self._removals.values() if taken == name)
+    def _making_room(self, new: DesiredContainer) -> tuple[int, ...]:
+        """The removals a new container must wait for: an orphan may have its name, or a port it wants."""
+        ports = {(port.protocol, port.published) for port in new.spec.ports}
+        has_port = {
+            one.id
+            for one in self._actual.containers
+            if ports and any((found.protocol, str(found.published)) in ports for found in one.published)
+        }
+        return tuple(step for one_id, (name, step) in self._removals.items() if name == new.name or one_id in has_port)
 
     def _wreck(self, new_id: str) -> tuple[int, ...]:
         """The removal of what a crash has left of the very container that is to be made."""
@@ -265,7 +271,7 @@ class _Writer:
         first_gone = () if gone is None else (gone,)
         first = (
             pull
-            + self._making_room(change.new.name)
+            + self._making_room(change.new)
             + self._attaching.before_create(change.new, change.new_id, first_gone + self._wreck(change.new_id))
             + self._before_sharing(service)
             + self._volume_steps(service)

@@ -15,8 +15,8 @@ from composer.model.network import Port
 pytestmark = pytest.mark.real
 
 
-def take(*ports: Port, ipv6: bool = False, ours: bool = False) -> tuple[Kept, ...]:
-    return keep(ports, ipv6=ipv6, is_ours=lambda *_: ours, where='service "web"')
+def take(*ports: Port, ipv6: bool = False, held: int = 0) -> tuple[Kept, ...]:
+    return keep(ports, ipv6=ipv6, held={("tcp", held)}, where='service "web"')
 
 
 @pytest.fixture
@@ -81,15 +81,26 @@ def test_a_replacement_shares_the_port_with_its_predecessor_alone(free: int) -> 
     (old,) = take(Port(80, str(free)))
     with pytest.raises(NetworkError):
         take(Port(80, str(free)))
-    (new,) = take(Port(80, str(free)), ours=True)
+    (new,) = take(Port(80, str(free)), held=free)
     old.close()
     assert is_taken(Port(80, str(free)), free)
     new.close()
 
 
+def test_of_a_range_a_replacement_keeps_the_number_and_a_sibling_gets_the_next(free: int) -> None:
+    port = Port(80, f"{free}-{free + 20}")
+    (old,) = take(port)
+    (sibling,) = take(port)
+    (new,) = take(port, held=sibling.published)
+    assert sibling.published != old.published
+    assert new.published == sibling.published
+    for one in (old, sibling, new):
+        one.close()
+
+
 def test_a_listener_is_not_shared_with_even_if_a_predecessor_had_the_port(server: tuple[int, socket.socket]) -> None:
     with pytest.raises(NetworkError):
-        take(Port(80, str(server[0])), ours=True)
+        take(Port(80, str(server[0])), held=server[0])
 
 
 def test_udp_and_tcp_are_two_things(free: int) -> None:
@@ -109,6 +120,6 @@ def test_a_whole_range_that_is_taken_is_said_so(server: tuple[int, socket.socket
         keep(
             [Port(80, f"{server[0]}-{server[0] + 1}"), Port(80, f"{server[0]}-{server[0] + 1}")],
             ipv6=False,
-            is_ours=lambda *_: False,
+            held=(),
             where="x",
         )

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from leftovers import leftovers
 
-from composer.host import proc
+from composer.host import net_paths, proc
 from composer.paths import Paths
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -75,7 +75,8 @@ class Stack:
 
     def what_is_left(self) -> set[str]:
         """Files besides the images and empty directories that all stacks share; and what the kernel still knows."""
-        found = leftovers(f"{self.paths.run}/", f"{self.paths.data}/", self.paths.cgroup_root)
+        table = f"table inet {net_paths.host_table(self.paths)}"
+        found = leftovers(f"{self.paths.run}/", f"{self.paths.data}/", self.paths.cgroup_root, table)
         for top in (self.paths.run, self.paths.data):
             for where, directories, files in os.walk(top):
                 if where == top:
