@@ -1,7 +1,8 @@
 """jocker, docker compose, podman-compose and runc alone, in turn, on the same stacks and images.
 
 Run it by `scripts/bench`, which brings the peers along. Rounds are interleaved, so that a noisy minute hits all;
-medians are compared, minima shown beside them.
+medians are compared, minima shown beside them. Four parts: stacks without a network, the same on the default network
+with a published port on every fifth service, traffic through what was set up, and the unpacking of a large image.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,12 +24,15 @@ from pathlib import Path
 import inputs
 import machine
 import report
-from peers import DockerCompose, Failed, Floor, Jocker, Peer, PodmanCompose, end_all
+import traffic
+from peers import Command, DockerCompose, Failed, Floor, Jocker, Peer, PodmanCompose, end_all
 
 ROOT = Path(__file__).resolve().parent.parent
 
+PARTS = ("none", "network", "traffic", "unpack")
+
 Samples = dict[str, dict[str, list[float]]]
-"""Measure, then peer, then one number per round: seconds, or MiB for memory."""
+"""Measure, then peer, then one number per round: seconds, MiB for memory, MB per second for rates."""
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -42,7 +47,11 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--docker-compose", default="docker-compose", help="the docker compose binary")
     parser.add_argument("--podman-compose", default="podman-compose", help="the podman-compose command")
     parser.add_argument("--jocker", default=str(ROOT / ".venv/bin/jocker"), help="the jocker command")
-    parser.add_argument("--no-unpack", action="store_true", help="leave the unpacking of a large image out")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure (everything)")
+    parser.add_argument("--transfer", type=int, metavar="MB", help="bytes of a transfer, in millions (200)")
+    parser.add_argument(
+        "--no-docker-proxy", action="store_true", help="docker without docker-proxy, which it has unless told otherwise"
+    )
     parser.add_argument("--json", type=Path, help="also write everything, with all samples, to this file")
     parser.add_argument("--seed", type=int, default=1, help="of the order of peers within a round")
     return parser.parse_args(argv)
@@ -54,7 +63,9 @@ def make_peers(wanted: argparse.Namespace, home: Path) -> list[Peer]:
     if "jocker" in wanted.peers:
         known["jocker"] = jocker
     if "docker" in wanted.peers:
-        known["docker"] = DockerCompose(home / "d", wanted.tools, wanted.docker_compose)
+        known["docker"] = DockerCompose(
+            home / "d", wanted.tools, wanted.docker_compose, proxy=not wanted.no_docker_proxy
+        )
     if "podman" in wanted.peers:
         known["podman"] = PodmanCompose(home / "p", wanted.tools, wanted.podman_compose)
     if "runc" in wanted.peers:
@@ -69,10 +80,10 @@ def rounds_of(size: int, wanted: argparse.Namespace) -> int:
     return few if wanted.quick else many
 
 
-def settle() -> None:
-    """Lets the disk and the kernel finish what the last measurement began."""
+def settle(containers: int = 0) -> None:
+    """Lets the disk and the kernel finish what the last measurement began; namespaces go long after their owners."""
     os.sync()
-    time.sleep(0.3)
+    time.sleep(0.3 + 0.02 * containers)
 
 
 def expect_running(count: int, peer: Peer) -> None:
@@ -84,15 +95,15 @@ def expect_running(count: int, peer: Peer) -> None:
     raise Failed(f"{peer.name}: {len(machine.with_argument(inputs.MARK))} containers run, not {count}")
 
 
-def one_round(peer: Peer, stack: Path, size: int, samples: Samples) -> None:
+def one_round(peer: Peer, stack: Path, size: int, prefix: str, samples: Samples) -> None:
     def note(measure: str, value: float | None) -> None:
         if value is not None:
-            samples[f"{measure} {size}"][peer.name].append(value)
+            samples[f"{prefix}{measure} {size}"][peer.name].append(value)
 
-    settle()
+    settle(size)
     note("up", peer.up(stack))
     expect_running(size, peer)
-    if not isinstance(peer, Floor):
+    if isinstance(peer, Command):
         note("no-op up", peer.up(stack))
         note("no-op up", peer.up(stack))
         note("memory", machine.pss_mib(peer.resident()))
@@ -103,19 +114,31 @@ def one_round(peer: Peer, stack: Path, size: int, samples: Samples) -> None:
     expect_running(0, peer)
 
 
-def measure_stacks(peers: list[Peer], sizes: list[int], wanted: argparse.Namespace, home: Path) -> Samples:
-    samples: Samples = defaultdict(lambda: defaultdict(list))
+def measure_stacks(
+    peers: list[Peer], sizes: list[int], wanted: argparse.Namespace, home: Path, samples: Samples
+) -> None:
+    """With and without a network in the same round: what networking costs is a difference."""
     order = random.Random(wanted.seed)
     for size in sizes:
-        folder = home / f"bench{size}"
-        folder.mkdir()
-        stack = folder / "compose.yml"
-        stack.write_text(inputs.stack(size))
-        for number in range(rounds_of(size, wanted)):
-            for peer in order.sample(peers, len(peers)):
-                print(f"{size} services, round {number + 1}: {peer.name} (load {machine.load():.1f})", file=sys.stderr)
-                one_round(peer, stack, size, samples)
-    return samples
+        turns: list[tuple[Peer, Path, str]] = []
+        for part, prefix in (("none", ""), ("network", report.NETWORKED)):
+            if part in wanted.parts:
+                stack = home / f"{part}{size}" / "compose.yml"
+                stack.parent.mkdir()
+                stack.write_text(inputs.stack(size, networked=part == "network"))
+                turns += [(peer, stack, prefix) for peer in peers if part == "none" or isinstance(peer, Command)]
+        for number in range(rounds_of(size, wanted) if turns else 0):
+            for peer, stack, prefix in order.sample(turns, len(turns)):
+                what = f"{size} {prefix}services, round {number + 1}"
+                print(f"{what}: {peer.name} (load {machine.load():.1f})", file=sys.stderr)
+                one_round(peer, stack, size, prefix, samples)
+
+
+def measure_traffic(peers: list[Peer], wanted: argparse.Namespace, home: Path, samples: Samples) -> None:
+    rounds = wanted.rounds or (3 if wanted.quick else 15)
+    size = (wanted.transfer or (60 if wanted.quick else 200)) * 1_000_000
+    commands = [peer for peer in peers if isinstance(peer, Command)]
+    samples.update(traffic.measure(commands, home, rounds, size, wanted.seed))
 
 
 def measure_unpacking(peers: list[Peer], wanted: argparse.Namespace, home: Path, samples: Samples) -> None:
@@ -136,8 +159,8 @@ def measure_unpacking(peers: list[Peer], wanted: argparse.Namespace, home: Path,
 def main(argv: list[str]) -> int:
     wanted = arguments(argv)
     sizes = wanted.sizes or ([1, 10] if wanted.quick else [1, 10, 50])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as on every other way out, nothing stays
     cgroups = machine.cgroup_tops()
-    shared_memory = set(os.listdir("/dev/shm"))
     # Short: sockets below it must fit into 107 bytes. On the disk, not on /tmp, which may be memory.
     home = Path(tempfile.mkdtemp(prefix="jkb", dir="/var/tmp"))
     started: list[Peer] = []
@@ -150,8 +173,11 @@ def main(argv: list[str]) -> int:
             peer.load(archive)
             print(f"{peer.name}: {peer.version}", file=sys.stderr)
         before = machine.load()
-        samples = measure_stacks(started, sizes, wanted, home)
-        if not wanted.no_unpack:
+        samples: Samples = defaultdict(lambda: defaultdict(list))
+        measure_stacks(started, sizes, wanted, home, samples)
+        if "traffic" in wanted.parts:
+            measure_traffic(started, wanted, home, samples)
+        if "unpack" in wanted.parts:
             measure_unpacking(started, wanted, home, samples)
         versions = {peer.name: peer.version for peer in started}
         facts = {**machine.facts(), "load": f"{before:.1f} at the beginning, {machine.load():.1f} at the end"}
@@ -159,7 +185,7 @@ def main(argv: list[str]) -> int:
         if wanted.json:
             result = {"machine": facts, "versions": versions, "samples": samples}
             wanted.json.write_text(json.dumps(result, indent=2) + "\n")
-    except Failed as failure:
+    except (Failed, subprocess.SubprocessError) as failure:
         print(failure, file=sys.stderr)
         return 1
     else:
@@ -170,9 +196,6 @@ def main(argv: list[str]) -> int:
                 peer.stop()
         end_all(home)
         machine.remove_cgroups(machine.cgroup_tops() - cgroups)
-        for name in set(os.listdir("/dev/shm")) - shared_memory:
-            if name.startswith("libpod"):
-                os.unlink(f"/dev/shm/{name}")
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -11,27 +11,59 @@ import tarfile
 from pathlib import Path
 
 IMAGE = "localhost/bench:latest"
-MARK = "86397"
-"""Seconds that the containers' `sleep` sleeps: nobody else's does, so they can be counted."""
+MARK = str(86_400_000_000 + os.getpid())
+"""Seconds that the containers' `sleep` sleeps: nobody else's does, not another run's either, so they can be counted
+and, should it come to that, ended."""
 
 COMMAND = ["sh", "-c", f"trap 'exit 0' TERM; sleep {MARK} & wait"]
 """Dies at once on SIGTERM, so that `down` measures the tools and not a grace period."""
 
 
-def stack(services: int) -> str:
-    """A stack file of so many equal services without a network. It has limits, low ones: where nobody says, podman
-    asks for more than it may set without CAP_SYS_RESOURCE.
+PYTHON = "/usr/bin/python3"
+"""Runs both ends of a measured connection. The containers see the machine's: it is not in their image."""
+
+PUBLISHED = 18000
+"""The first port that a stack publishes."""
+
+SERVER_PORT = 8080
+
+
+def stack(services: int, *, networked: bool = False) -> str:
+    """A stack file of so many equal services, without a network, or on the default one and every fifth with a published
+    port.
     """
     lines = ["services:"]
     for number in range(services):
-        lines += [
-            f"  s{number}:",
-            f"    image: {IMAGE}",
-            f"    command: {json.dumps(COMMAND)}",
-            "    network_mode: none",
-            "    ulimits: {nofile: 1024, nproc: 4096}",
-        ]
+        lines += _service(f"s{number}", COMMAND)
+        if not networked:
+            lines.append("    network_mode: none")
+        elif number % 5 == 0:
+            lines.append(f'    ports: ["{PUBLISHED + number}:80"]')
     return "\n".join(lines) + "\n"
+
+
+def traffic_stack(program: Path) -> str:
+    """A stack file of a server with a published port, and of a container to call it from."""
+    # At the same path inside as outside: whoever looks for processes of this run finds the server, too.
+    mounts = [f"    volumes: [{', '.join(f'{path}:{path}:ro' for path in ('/usr', '/lib', '/lib64', program))}]"]
+    lines = ["services:", *_service("server", wire(program, "serve", SERVER_PORT)), *mounts]
+    lines.append(f'    ports: ["{PUBLISHED}:{SERVER_PORT}"]')
+    return "\n".join([*lines, *_service("client", COMMAND), *mounts]) + "\n"
+
+
+def wire(program: Path, *arguments: str | int) -> list[str]:
+    """The command line of `wire.py`, by a Python that starts fast and reads nobody's settings."""
+    return [PYTHON, "-ISB", str(program), *map(str, arguments)]
+
+
+def _service(name: str, command: list[str]) -> list[str]:
+    """It has limits, low ones: where nobody says, podman asks for more than it may set without CAP_SYS_RESOURCE."""
+    return [
+        f"  {name}:",
+        f"    image: {IMAGE}",
+        f"    command: {json.dumps(command)}",
+        "    ulimits: {nofile: 1024, nproc: 4096}",
+    ]
 
 
 def write_small_image(archive: Path) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -67,6 +67,28 @@ def pss_mib(pids: list[int]) -> float:
                 if line.startswith("Pss:"):
                     total += int(line.split()[1])
     return total / 1024
+
+
+def namespaces_below(directory: str) -> set[str]:
+    """The network namespaces that are pinned to files below a directory, as /proc/PID/ns/net names them; never ours."""
+    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    pinned = {fields[3] for fields in lines if fields[4].startswith(f"{directory}/") and fields[3].startswith("net:")}
+    return pinned - {os.readlink("/proc/self/ns/net")}
+
+
+def living_in(namespaces: set[str]) -> list[int]:
+    """Pids of the processes in any of these network namespaces."""
+    found = []
+    for pid, _ in processes():
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{pid}/ns/net") in namespaces:
+                found.append(pid)
+    return found
+
+
+def named(names: Collection[str], pids: list[int]) -> list[int]:
+    """Those of the pids whose program has one of these names."""
+    return [pid for pid, argv in processes() if pid in pids and os.path.basename(argv[0]) in names]
 
 
 def unmount_below(directory: str) -> None:

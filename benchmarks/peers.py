@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
+import hosts
 import inputs
 import machine
 
@@ -29,8 +30,13 @@ class Failed(Exception):
 def unpacked(tools: Path) -> dict[str, str]:
     """The environment in which programs of packages that were unpacked, not installed, find each other."""
     libraries = [str(path) for path in (tools / "usr/lib").glob("*-linux-gnu")]
-    path = f"{tools}/usr/bin:{tools}/usr/sbin:{PATH}"
-    return {"PATH": path} | ({"LD_LIBRARY_PATH": ":".join(libraries)} if libraries and tools != Path("/") else {})
+    env = {"PATH": f"{tools}/usr/bin:{tools}/usr/sbin:{PATH}"}
+    if libraries and tools != Path("/"):
+        env["LD_LIBRARY_PATH"] = ":".join(libraries)
+        for path in libraries:
+            if os.path.exists(f"{path}/xtables"):
+                env["XTABLES_LIBDIR"] = f"{path}/xtables"
+    return env
 
 
 def _find(program: str, env: dict[str, str]) -> str:
@@ -64,47 +70,83 @@ def timed(argv: Sequence[str], env: dict[str, str], cwd: Path, output: Path) -> 
         # Not `wait(timeout)`: that looks every 50 ms, and so would our clock.
         guard = threading.Timer(600, process.kill)
         guard.start()
-        code = process.wait()
-        seconds = time.perf_counter() - begin
-        guard.cancel()
+        try:
+            code = process.wait()
+            seconds = time.perf_counter() - begin
+        except BaseException:  # told to end: the command shall not go on while what it works on is removed
+            process.kill()
+            raise
+        finally:
+            guard.cancel()
     if code:
         raise Failed(f"{' '.join(argv)} ended with {code}:\n{output.read_text(errors='replace')[-2000:]}")
     return seconds
 
 
-class _Command:
-    """A peer that is a command: how to call it is all that differs."""
+class Command:
+    """A peer that is a command, on a host of its own: how to call it is all that differs."""
 
     name = ""
     version = ""
     argv: tuple[str, ...] = ()
     loader: tuple[str, ...] = ()
+    helpers: tuple[str, ...] = ()
+    """Programs that it leaves running on its host whose command lines do not tell whose they are."""
+    own_run = False
+    """Whether it must have a /run of its own, because not all that it puts there can be put elsewhere."""
 
     def __init__(self, home: Path, env: dict[str, str]) -> None:
         home.mkdir()
         self.home = home
         self.env = {"PATH": PATH, "HOME": str(home), "LANG": "C.UTF-8", **env}
+        self.hosts = hosts.Hosts(home, own_run=self.own_run)
+        self.standing: set[Path] = set()
+
+    def start(self) -> None:
+        """Makes the hosts. Raises `Failed`."""
+        try:
+            self.hosts.make()
+        except subprocess.CalledProcessError as error:
+            raise Failed(f"{self.name}: no host for it: {error}") from error
+
+    def stop(self) -> None:
+        """Takes down what a run that went wrong left up."""
+        for stack in tuple(self.standing):
+            with contextlib.suppress(Failed):
+                self.down(stack)
 
     def _run(self, *argv: str, cwd: Path | None = None) -> float:
-        return timed(argv, self.env, cwd or self.home, self.home / "output")
+        return timed([*self.hosts.on_host, *argv], self.env, cwd or self.home, self.home / "output")
 
     def up(self, stack: Path) -> float:
+        self.standing.add(stack)
         return self._run(*self.argv, "-f", str(stack), "up", "-d", cwd=stack.parent)
 
     def ps(self, stack: Path) -> float:
         return self._run(*self.argv, "-f", str(stack), "ps", cwd=stack.parent)
 
     def down(self, stack: Path) -> float:
-        return self._run(*self.argv, "-f", str(stack), "down", cwd=stack.parent)
+        seconds = self._run(*self.argv, "-f", str(stack), "down", cwd=stack.parent)
+        self.standing.discard(stack)
+        return seconds
+
+    def execute(self, stack: Path, service: str, *argv: str) -> str:
+        """Runs a command in a container and returns what it printed."""
+        self._run(*self.argv, "-f", str(stack), "exec", "-T", service, *argv, cwd=stack.parent)
+        return (self.home / "output").read_text(errors="replace")
 
     def load(self, archive: Path) -> float | None:
         return self._run(*self.loader, "load", "-i", str(archive))
 
     def resident(self) -> list[int]:
-        return machine.mentioning(str(self.home))
+        pids = machine.mentioning(str(self.home))
+        if not self.helpers:
+            return pids
+        ours = machine.living_in(machine.namespaces_below(str(self.home)))
+        return sorted({*pids, *machine.named(self.helpers, ours)})
 
 
-class Jocker(_Command):
+class Jocker(Command):
     """jocker, as installed in the virtual environment of the checkout."""
 
     name = "jocker"
@@ -116,18 +158,19 @@ class Jocker(_Command):
         self.loader = (binary, "image")
 
     def start(self) -> None:
-        self.version = _said([*self.argv, "--version"], self.env)
-
-    def stop(self) -> None:
-        """Nothing: there is no daemon."""
+        super().start()
+        self.version = _said([*self.argv, "--version"], self.env).removeprefix("jocker ")
 
 
-class DockerCompose(_Command):
-    """docker compose v2 on a dockerd of our own, without bridge or firewall rules."""
+class DockerCompose(Command):
+    """docker compose v2 on a dockerd of our own, whose network is as a fresh installation has it, unless told to leave
+    127.0.0.1 to firewall rules instead of `docker-proxy`, a program per published port."""
 
     name = "docker compose"
+    helpers = ("docker-proxy",)
+    own_run = True
 
-    def __init__(self, home: Path, tools: Path, compose: str) -> None:
+    def __init__(self, home: Path, tools: Path, compose: str, *, proxy: bool = True) -> None:
         super().__init__(
             home,
             {
@@ -138,16 +181,19 @@ class DockerCompose(_Command):
         )
         self.argv = (os.path.abspath(_find(compose, self.env)),)
         self.loader = (_find("docker", self.env),)
+        self.proxy = proxy
         self.daemon: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        super().start()
         log = (self.home / "dockerd.log").open("wb")
         self.daemon = subprocess.Popen(
             [
+                *self.hosts.on_host,
                 *(_find("dockerd", self.env), "-H", f"unix://{self.home}/sock", "--pidfile", f"{self.home}/pid"),
                 *("--data-root", f"{self.home}/data", "--exec-root", f"{self.home}/exec"),
-                *("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"),
-                *("--userland-proxy=false", "--storage-driver=overlay2", "--cgroup-parent=/jkbench-docker"),
+                *("--storage-driver=overlay2", "--cgroup-parent=/jkbench-docker"),
+                f"--userland-proxy={str(self.proxy).lower()}",
             ],
             env=self.env,
             stdin=subprocess.DEVNULL,
@@ -169,6 +215,7 @@ class DockerCompose(_Command):
     def stop(self) -> None:
         if self.daemon is None:
             return
+        super().stop()
         self.daemon.terminate()
         try:
             self.daemon.wait(30)
@@ -177,10 +224,12 @@ class DockerCompose(_Command):
             self.daemon.wait()
 
 
-class PodmanCompose(_Command):
-    """podman-compose on podman with a store and a configuration of its own."""
+class PodmanCompose(Command):
+    """podman-compose on podman with a store and a configuration of its own, and netavark for its networks."""
 
     name = "podman-compose"
+    helpers = ("aardvark-dns",)
+    own_run = True
 
     def __init__(self, home: Path, tools: Path, compose: str) -> None:
         super().__init__(
@@ -193,23 +242,28 @@ class PodmanCompose(_Command):
         )
         self.argv = (os.path.abspath(_find(compose, self.env)),)
         self.loader = (_find("podman", self.env),)
+        self.helper_programs = f"{tools}/usr/lib/podman"
 
     def start(self) -> None:
+        super().start()
         (self.home / "storage.conf").write_text(
             f'[storage]\ndriver = "overlay"\ngraphroot = "{self.home}/data"\nrunroot = "{self.home}/run"\n'
         )
         (self.home / "containers.conf").write_text(
             '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
             f'tmp_dir = "{self.home}/tmp"\nstatic_dir = "{self.home}/static"\nvolume_path = "{self.home}/volumes"\n'
+            f'helper_binaries_dir = ["{self.helper_programs}"]\n'
             '[containers]\nlog_driver = "k8s-file"\n'
-            '[network]\nnetwork_backend = "cni"\n'
+            '[network]\nnetwork_backend = "netavark"\n'
             f'network_config_dir = "{self.home}/networks"\n'
         )
-        engine = _said([*self.loader, "--version"], self.env).removeprefix("podman version ")
-        said = _said([*self.argv, "--version"], self.env).partition("podman-compose version ")[2]
+        engine = _said([*self.hosts.on_host, *self.loader, "--version"], self.env).removeprefix("podman version ")
+        said = _said([*self.hosts.on_host, *self.argv, "--version"], self.env).partition("podman-compose version ")[2]
         self.version = f"{said.splitlines()[0] if said else 'unknown'}, podman {engine}"
 
     def stop(self) -> None:
+        super().stop()
+        self._run(*self.loader, "rm", "--all", "--force", "--time", "0")
         self._run(*self.loader, "system", "prune", "--all", "--force", "--volumes")
 
 
@@ -280,8 +334,12 @@ class Floor:
         bundle = self.home / name
         if bundle.exists():
             return
+        rendered = _said([*self.jocker.argv, "-f", str(stack), "render", service], self.jocker.env)
+        try:
+            config = json.loads(rendered)
+        except ValueError:
+            raise Failed(f"jocker renders no config.json: {rendered[:2000]}") from None
         bundle.mkdir()
-        config = json.loads(_said([*self.jocker.argv, "-f", str(stack), "render", service], self.jocker.env))
         config["root"]["path"] = str(self.home / "rootfs")
         config["linux"]["cgroupsPath"] = f"/jkbench-runc/{name}"
         # /etc/hosts and its like are made with the container, which is not there.
@@ -305,7 +363,8 @@ def _said(argv: Sequence[str], env: dict[str, str]) -> str:
 def end_all(home: Path) -> None:
     """Ends whatever a peer left running below its directory, and unmounts it: for runs that went wrong."""
     for _ in range(100):
-        pids = [*machine.mentioning(f"{home}/"), *machine.with_argument(inputs.MARK)]
+        inside = machine.living_in(machine.namespaces_below(str(home)))
+        pids = {*machine.mentioning(f"{home}/"), *machine.with_argument(inputs.MARK), *inside}
         if not pids:
             break
         for pid in pids:
