@@ -13,7 +13,7 @@ from composer.cli.options import Services, Timeout
 def down(
     context: typer.Context,
     services: Services = None,
-    volumes: Annotated[bool, typer.Option("--volumes", "-v", help="Remove anonymous volumes, too")] = False,
+    volumes: Annotated[bool, typer.Option("--volumes", "-v", help="Remove volumes, too: named and anonymous")] = False,
     remove_orphans: Annotated[
         bool,
         typer.Option("--remove-orphans", help="Also orphans and one-off containers", envvar="COMPOSE_REMOVE_ORPHANS"),

@@ -154,10 +154,10 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _mounts(project: Project, given: list[str] | None) -> tuple[Mount, ...]:
-    return tuple(_mount(text, project.working_dir) for text in given or ())
+    return tuple(_mount(text, project) for text in given or ())
 
 
-def _mount(text: str, base: str) -> Mount:
+def _mount(text: str, project: Project) -> Mount:
     """`SOURCE:TARGET[:ro]` or `TARGET`, as the short form of `volumes`. Raises `UsageError`."""
     source, colon, rest = text.partition(":")
     if not colon:
@@ -166,8 +166,14 @@ def _mount(text: str, base: str) -> Mount:
     if mode not in {"", "ro", "rw"}:
         raise UsageError(f"--volume {text!r}: {mode!r} is not supported", hint="ro or rw")
     if not source.startswith(("/", ".", "~")):
-        raise UsageError(f"--volume {text!r}: named volumes are not supported yet", hint="a path starts with / . or ~")
-    path = os.path.normpath(os.path.join(base, os.path.expanduser(source)))
+        if source not in project.volumes:
+            there = ", ".join(project.volumes) or "none"
+            raise UsageError(
+                f"--volume {text!r}: no service of the stack uses a volume {source!r}",
+                hint=f"there are: {there}; a path starts with / . or ~",
+            )
+        return NamedVolume(target=_absolute(target, text), volume=source, read_only=mode == "ro")
+    path = os.path.normpath(os.path.join(project.working_dir, os.path.expanduser(source)))
     return BindMount(target=_absolute(target, text), source=path, read_only=mode == "ro")
 
 
