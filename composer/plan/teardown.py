@@ -80,22 +80,25 @@ def plan_down(
     stops = _stop_all(draft, graph, doomed, because, timeout, removed=True)
     networks, in_use = _networks_to_remove(actual, {one.id for one in doomed})
     removals = []
+    # As soon as nobody runs on it: behind the end of all its containers' namespaces the kernel would let it wait.
+    for name in networks:
+        after = [number for one in doomed if one in networks[name] for number in stops.get(one.id, ())]
+        removals.append(draft.add(RemoveNetwork(subject=name, because=because), after=tuple(after)))
+    gone = []
     for one in doomed:
         networks_go = all(network.name in networks for network in actual.networks_of(one))
         remove = RemoveContainer(
             subject=one.name, because=because, container_id=one.id, volumes=volumes, networks_go=networks_go
         )
-        removals.append(draft.add(remove, after=stops.get(one.id, ())))
-    networks, in_use = _networks_to_remove(actual, {one.id for one in doomed})
-    gone = tuple(removals)
+        gone.append(draft.add(remove, after=stops.get(one.id, ())))
+    removals += gone
     left = [one for one in actual.containers if not is_ours(one)]
     if volumes and not services:
         removals += [
-            draft.add(RemoveVolume(subject=name, because="down -v"), after=gone)
+            draft.add(RemoveVolume(subject=name, because="down -v"), after=tuple(gone))
             for name, project in actual.volumes.items()
             if project == actual.project and not any(name in volume_names_of(one) for one in left)
         ]
-    removals += [draft.add(RemoveNetwork(subject=name, because=because), after=gone) for name in networks]
     if not left:
         removals.append(
             draft.add(RemoveStack(subject=actual.project, because="nothing of it is left"), after=tuple(removals))
@@ -116,9 +119,13 @@ def volume_names_of(one: ActualContainer) -> frozenset[str]:
     return frozenset(str(mount["volume"]) for mount in found if isinstance(mount, dict) and "volume" in mount)
 
 
-def _networks_to_remove(actual: ActualStack, doomed: Collection[str]) -> tuple[list[str], dict[str, str]]:
-    """The stack's own networks (and `bridge`) that nobody will be on, and for the others who is."""
-    free: list[str] = []
+def _networks_to_remove(
+    actual: ActualStack, doomed: Collection[str]
+) -> tuple[dict[str, list[ActualContainer]], dict[str, str]]:
+    """The stack's own networks (and `bridge`) that nobody will be on, with those who are now; and for the others, in
+    words, who will be.
+    """
+    free: dict[str, list[ActualContainer]] = {}
     in_use: dict[str, str] = {}
     names = {one.id: one.name for one in actual.containers}
     for network in actual.networks.values():
@@ -126,7 +133,7 @@ def _networks_to_remove(actual: ActualStack, doomed: Collection[str]) -> tuple[l
             continue
         users = [one for one in network.wiring.leases if one not in doomed]
         if not users:
-            free.append(network.name)
+            free[network.name] = [one for one in actual.containers if one.id in network.wiring.leases]
         elif network.name != BRIDGE:
             shown = [names.get(one, f"a container of another stack ({one[:12]})") for one in users]
             in_use[network.name] = f"{', '.join(shown)} {'is' if len(shown) == 1 else 'are'}"
