@@ -10,7 +10,7 @@ import ipaddress
 import json
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -187,7 +187,12 @@ def _tell_of_dotted_names(paths: Paths, hosts: str) -> None:
             _reload(state)
 
 
-def _write_servers(directory: str, upstreams: Iterable[str], hosts: Iterable[str]) -> None:
+def _write_servers(directory: str, upstreams: Collection[str], hosts: Iterable[str]) -> None:
+    if not upstreams:
+        # "No such name" for all it does not know. Left to itself it would refuse: musl takes that for no answer, waits
+        # for a better one, and never gets to the next name of a search list.
+        _place(f"{directory}/servers", "server=/#/\n")
+        return
     lines = [f"server={upstream}\n" for upstream in upstreams]
     for name in sorted(_dotted("".join(_all_hosts(hosts)))):
         # Who is called `github.com` here does not hide `api.github.com`: `#` is the servers above.
