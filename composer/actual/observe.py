@@ -31,7 +31,7 @@ def observe_stack(paths: Paths, project: str, names: Collection[str] = (), *, fa
     ids = {one.id for one in seen.containers}
     found = [
         wiring
-        for wiring in networks.every(paths)
+        for wiring in (networks.without_strays(paths, one) for one in networks.every(paths))
         if wiring.project == project or wiring.name in names or not ids.isdisjoint(wiring.leases)
     ]
     return ActualStack.of(project, seen.containers, observe_networks(paths, found, faults=faults), volumes.named(paths))

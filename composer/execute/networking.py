@@ -151,13 +151,23 @@ class Networking:
         paths = self._paths
         me = networks.me()
         with networks.changing(paths):
-            wiring = before = networks.without_strays(paths, self._wiring(name))
+            before = self._wiring(name)
+            wiring = self._without_strays(before)
             for member in members:
                 wiring = leased(wiring, member.container_id, member.end, claimed_by=me)
             if wiring != before:
                 networks.write(paths, wiring)
         if wiring.names:
             self._tell(wiring, {member.container_id: member.names for member in members if member.names})
+
+    def _without_strays(self, wiring: Wiring) -> Wiring:
+        """The wiring without leases of containers that never came to be; their names go, too. Under the lock."""
+        from composer.host import dnsmasq
+
+        kept = networks.without_strays(self._paths, wiring)
+        for container_id in wiring.leases.keys() - kept.leases.keys():
+            dnsmasq.clear_hosts(self._paths, wiring.name, container_id)
+        return kept
 
     def _tell(self, wiring: Wiring, names: Mapping[str, tuple[str, ...]]) -> None:
         from composer.host import dnsmasq
@@ -202,7 +212,7 @@ class Networking:
         from composer.desired.wire import leased
 
         with networks.changing(self._paths):
-            wiring = leased(networks.without_strays(self._paths, self._wiring(end.network)), container_id, end)
+            wiring = leased(self._without_strays(self._wiring(end.network)), container_id, end)
             networks.write(self._paths, wiring)
         return wiring
 
