@@ -23,6 +23,7 @@ def _do(options: Globals, command: str, make: Callable[[ActualStack, tuple[str, 
     known = tuple(project.services) if project else None
     with road.stack_lock(options, name, command):
         found = make(observe_stack(options.paths, name, faults=command in {"start", "restart"}), known)
+        road.check_ports(options.paths, found)
         road.apply(options, found)
     return found
 

@@ -23,7 +23,7 @@ from composer.paths import Paths
 from composer.plan.plan import Plan
 from composer.plan.policy import Policy
 from composer.plan.reconcile import plan_up
-from composer.plan.steps import CreateContainer, CreateNetwork
+from composer.plan.steps import CreateContainer, CreateNetwork, StartContainer
 
 if TYPE_CHECKING:
     from composer.execute.executor import Outcome
@@ -67,11 +67,19 @@ def view(paths: Paths, project: Project, policy: Policy) -> View:
     wanted = desired(paths, project)
     actual = observe_stack(paths, project.name, wanted.networks)
     plan = plan_up(wanted, actual, policy)
-    if any(isinstance(node.step, CreateContainer) and node.step.container.spec.ports for node in plan.nodes):
+    check_ports(paths, plan)
+    return View(wanted, actual, plan)
+
+
+def check_ports(paths: Paths, plan: Plan) -> None:
+    """Raises `NetworkError` for a port that is taken, before anything is started."""
+    steps = [node.step for node in plan.nodes]
+    new = {step.container_id: step.container for step in steps if isinstance(step, CreateContainer)}
+    started = {step.container_id for step in steps if isinstance(step, StartContainer)}
+    if started - new.keys() or any(container.spec.ports for container in new.values()):
         from composer.execute.published import check
 
         check(paths, plan)
-    return View(wanted, actual, plan)
 
 
 def up(options: Globals, project: Project, policy: Policy) -> View:

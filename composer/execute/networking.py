@@ -230,7 +230,7 @@ class Networking:
 
     def keep_ports(self, container: DesiredContainer, record: dict[str, Any]) -> tuple[Kept, ...]:
         """Takes the container's ports on the machine, and notes in its record which. Raises `NetworkError`."""
-        from composer.execute.published import held
+        from composer.execute.published import held, owner
         from composer.host import ports
 
         spec = container.spec
@@ -241,6 +241,7 @@ class Networking:
             [port._replace(host_ip=port.host_ip or binding) for port in spec.ports],
             ipv6=way_out(spec, wirings, 6) is not None,
             held=held(self._paths, container.project, record["replaces"]),
+            owner=lambda port, number: owner(self._paths, port, number),
             where=f'service "{container.service}"',
         )
         record["published"] = [[one.port.protocol, one.port.host_ip, one.published, one.port.target] for one in kept]

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from composer.actual.parse import desired_of
+from composer.desired.state import DesiredContainer
 from composer.errors import NetworkError
 from composer.host import ports, records
 from composer.host.state import snapshot
 from composer.model.network import Port
 from composer.paths import Paths
 from composer.plan.plan import Plan
-from composer.plan.steps import CreateContainer, RemoveContainer
+from composer.plan.steps import AnyStep, CreateContainer, RemoveContainer, StartContainer, StopContainer
 
 _ALL_ADDRESSES = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  these are compared with, nothing listens there
 
 
 def check(paths: Paths, plan: Plan) -> None:
     """Raises `NetworkError`, with who is in the way, for a port that a container of the plan cannot have."""
-    leaving = {node.step.container_id for node in plan.nodes if isinstance(node.step, RemoveContainer)}
+    steps = [node.step for node in plan.nodes]
+    started = {step.container_id for step in steps if isinstance(step, StartContainer)}
+    stopped = {step.container_id for step in steps if isinstance(step, StopContainer)}
+    leaving = {step.container_id for step in steps if isinstance(step, RemoveContainer)} | (stopped - started)
     wanted: list[tuple[Port, int, str]] = []
-    for node in plan.nodes:
-        if not isinstance(node.step, CreateContainer):
-            continue
-        container = node.step.container
+    for container in _to_be_started(paths, steps):
         where = f'service "{container.service}"'
         for port in container.spec.ports:
             numbers = [number for number in ports.candidates(port) if number]
@@ -36,9 +39,20 @@ def check(paths: Paths, plan: Plan) -> None:
                         f'"{numbers[0]}-{numbers[0] + 9}:{port.target}"',
                     )
             if numbers and not any(_is_free(paths, port, number, leaving) for number in numbers):
-                holder = _holder(paths, port, numbers[0])
-                owner = f"{holder['name']} of stack {holder['project']}" if holder else ""
-                raise ports.in_the_way(port, where, owner=owner)
+                raise ports.in_the_way(port, where, owner=owner(paths, port, numbers[0]))
+
+
+def _to_be_started(paths: Paths, steps: Iterable[AnyStep]) -> Iterator[DesiredContainer]:
+    """Containers that have no ports yet: new ones, and those that do not run."""
+    made = set()
+    for step in steps:
+        if isinstance(step, CreateContainer):
+            made.add(step.container_id)
+            yield step.container
+        elif isinstance(step, StartContainer) and step.container_id not in made:
+            record = records.read(paths, step.container_id)
+            if record is not None and record.get("phase") == "created" and not snapshot(paths, record).pid:
+                yield desired_of(record)
 
 
 def _meet(one: Port, number: int, other: Port, other_number: int) -> bool:
@@ -66,6 +80,12 @@ def held(paths: Paths, project: str, replaces: str) -> frozenset[tuple[str, int]
         if record["id"] == replaces or (record.get("project") == project and record.get("phase") == "removing")
         for one in record.get("published") or ()
     )
+
+
+def owner(paths: Paths, port: Port, number: int) -> str:
+    """The container that has a port, in words; "" if none has."""
+    found = _holder(paths, port, number)
+    return f"{found['name']} of stack {found['project']}" if found else ""
 
 
 def _holder(paths: Paths, port: Port, number: int) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
@@ -22,6 +22,10 @@ _LISTENING = {"tcp": "0A", "udp": "07"}
 
 Held = Collection[tuple[str, int]]
 """Ports (protocol, number) of a container that is about to give them up."""
+Owner = Callable[[Port, int], str]
+"""Which container has this number of the port, in words; "" if none has."""
+_TRIES = 16
+"""How often any port is asked for, until it is free for IPv4 and IPv6."""
 
 
 class Kept(NamedTuple):
@@ -36,7 +40,9 @@ class Kept(NamedTuple):
             one.close()
 
 
-def keep(ports: Sequence[Port], *, ipv6: bool, held: Held, where: str) -> tuple[Kept, ...]:
+def keep(
+    ports: Sequence[Port], *, ipv6: bool, held: Held, where: str, owner: Owner = lambda *_: ""
+) -> tuple[Kept, ...]:
     """Takes a port of the machine for each of `ports`; with `ipv6` on its IPv6 addresses, too.
 
     Those that are `held` by the container that is being replaced are shared with it, and preferred. Raises
@@ -45,33 +51,43 @@ def keep(ports: Sequence[Port], *, ipv6: bool, held: Held, where: str) -> tuple[
     with ExitStack() as undo:
         done = []
         for port in ports:
-            kept = _keep(port, ipv6=ipv6, held=held, where=where)
+            kept = _keep(port, ipv6=ipv6, held=held)
+            if kept is None:
+                numbers = candidates(port)
+                raise in_the_way(port, where, owner=owner(port, numbers[0]) if len(numbers) == 1 else "")
             undo.callback(kept.close)
             done.append(kept)
         undo.pop_all()
     return tuple(done)
 
 
-def _keep(port: Port, *, ipv6: bool, held: Held, where: str) -> Kept:
+def _keep(port: Port, *, ipv6: bool, held: Held) -> Kept | None:
     for number in sorted(candidates(port), key=lambda number: (port.protocol, number) not in held):
         with suppress(OSError), ExitStack() as opened:
-            if number and is_taken(port, number, ipv6=ipv6) and (port.protocol, number) not in held:
-                continue
             sockets: list[socket.socket] = []
             for family, address in _addresses(port, ipv6=ipv6):
                 # Of a free port the first socket finds the number, the second must get the same.
                 taken = sockets[0].getsockname()[1] if sockets else number
-                sockets.append(opened.enter_context(_bound(port, family, address, taken, shared=True)))
+                sockets.append(opened.enter_context(_taken(port, family, address, taken, held)))
             opened.pop_all()
             return Kept(port, sockets[0].getsockname()[1], tuple(sockets))
-    raise in_the_way(port, where)
+    return None
+
+
+def _taken(port: Port, family: int, address: str, number: int, held: Held) -> socket.socket:
+    try:
+        return _bound(port, family, address, number, shared=False)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or (port.protocol, number) not in held:
+            raise
+    return _bound(port, family, address, number, shared=True)
 
 
 def candidates(port: Port) -> range | tuple[int, ...]:
     """The numbers a port may get, in order; 0 means any."""
     first, dash, last = port.published.partition("-")
     if not first:
-        return (0,)
+        return (0,) * _TRIES
     return range(int(first), int(last) + 1) if dash else (int(first),)
 
 
@@ -99,9 +115,11 @@ def _bound(port: Port, family: int, address: str, number: int, *, shared: bool) 
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if shared:
-            # Only together with a socket that has it, too: ours.
+            # Only together with a socket that lets itself be shared, and has the same owner.
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         one.bind((address, number))
+        # Once we have it: of two that ask at the same time only one gets it, and its successor may share it.
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except BaseException:
         one.close()
         raise

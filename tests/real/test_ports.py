@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -101,6 +102,27 @@ def test_of_a_range_a_replacement_keeps_the_number_and_a_sibling_gets_the_next(f
 def test_a_listener_is_not_shared_with_even_if_a_predecessor_had_the_port(server: tuple[int, socket.socket]) -> None:
     with pytest.raises(NetworkError):
         take(Port(80, str(server[0])), held=server[0])
+
+
+def test_of_two_who_ask_at_once_one_gets_the_port(free: int) -> None:
+    """Also while the one that has it would let itself be replaced."""
+    results: list[bool] = []
+
+    def ask() -> None:
+        try:
+            kept.extend(take(Port(80, str(free)), Port(53, str(free), protocol="udp")))
+        except NetworkError:
+            results.append(False)
+
+    kept: list[Kept] = []
+    several = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in several:
+        thread.start()
+    for thread in several:
+        thread.join()
+    for one in kept:
+        one.close()
+    assert (len(kept), len(results)) == (2, 7)
 
 
 def test_udp_and_tcp_are_two_things(free: int) -> None:
