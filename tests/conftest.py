@@ -95,7 +95,8 @@ Jocker = Callable[..., subprocess.CompletedProcess[str]]
 def jocker(jocker_dirs: Paths) -> Jocker:
     """Runs the command as a user does: `jocker("up", "-d", cwd=...)`.
 
-    Output is text; `code` is what it must end with (0; None for whatever comes); `env` is added to a minimal one.
+    Output is text; `code` is what it must end with (0; None for whatever comes); `env` is added to a minimal one; with
+    `netns` it runs in the network namespace pinned there.
     """
 
     def run(
@@ -105,6 +106,7 @@ def jocker(jocker_dirs: Paths) -> Jocker:
         stdin: str = "",
         env: dict[str, str] | None = None,
         timeout: float = 120,
+        netns: str = "",
     ) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": proc.PATH,
@@ -115,7 +117,7 @@ def jocker(jocker_dirs: Paths) -> Jocker:
             **(env or {}),
         }
         done = subprocess.run(
-            [sys.executable, "-m", "composer", *arguments],
+            [*(("nsenter", f"--net={netns}") if netns else ()), sys.executable, "-m", "composer", *arguments],
             cwd=cwd,
             env=environment,
             input=stdin,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from leftovers import leftovers
 
-from composer.host import net_paths, proc
+from composer.host import net_paths, netns, proc
 from composer.paths import Paths
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -25,12 +25,22 @@ Jocker = Callable[..., subprocess.CompletedProcess[str]]
 
 
 class Stack:
-    """A stack in a directory of its own, with the demo image in its store."""
+    """A stack in a directory of its own, with the demo image in its store.
 
-    def __init__(self, paths: Paths, directory: Path, jocker: Jocker) -> None:
+    `netns`: the pinned network namespace that is the machine's for it; "" = the real one.
+    """
+
+    def __init__(self, paths: Paths, directory: Path, jocker: Jocker, netns: str = "") -> None:
         self.paths = paths
         self.directory = directory
+        self.netns = netns
         self._jocker = jocker
+
+    def another(self, name: str) -> Stack:
+        """A second stack in the same store, on the same machine."""
+        directory = self.directory.parent / name
+        directory.mkdir()
+        return Stack(self.paths, directory, self._jocker, self.netns)
 
     def write(self, text: str, name: str = "jocker.yml") -> None:
         (self.directory / name).write_text(text)
@@ -38,7 +48,7 @@ class Stack:
     def __call__(
         self, *arguments: str, code: int | None = 0, stdin: str = "", env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        return self._jocker(*arguments, cwd=self.directory, code=code, stdin=stdin, env=env)
+        return self._jocker(*arguments, cwd=self.directory, code=code, stdin=stdin, env=env, netns=self.netns)
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
         """The command in the background."""
@@ -55,12 +65,15 @@ class Stack:
             "stderr": subprocess.DEVNULL,
         }
         return subprocess.Popen(
-            [sys.executable, "-m", "composer", *arguments],
+            [*self._on_machine(), sys.executable, "-m", "composer", *arguments],
             cwd=self.directory,
             env=environment,
             start_new_session=True,
             **{**quiet, **options},
         )
+
+    def _on_machine(self) -> tuple[str, ...]:
+        return ("nsenter", f"--net={self.netns}") if self.netns else ()
 
     def ps(self, *arguments: str) -> dict[str, dict[str, Any]]:
         """All containers by name, as `ps --format json` shows them."""
@@ -76,7 +89,8 @@ class Stack:
     def what_is_left(self) -> set[str]:
         """Files besides the images and empty directories that all stacks share; and what the kernel still knows."""
         table = f"table inet {net_paths.host_table(self.paths)}"
-        found = leftovers(f"{self.paths.run}/", f"{self.paths.data}/", self.paths.cgroup_root, table)
+        marks = (f"{self.paths.run}/", f"{self.paths.data}/", self.paths.cgroup_root, table)
+        found = netns.inside(self.netns, lambda: leftovers(*marks)) if self.netns else leftovers(*marks)
         for top in (self.paths.run, self.paths.data):
             for where, directories, files in os.walk(top):
                 if where == top:
