@@ -203,6 +203,9 @@ class _Connection:
                 here.do(netlink.up("lo"))
                 # Each interface gets IPv6 where its network has it, and none listens to whoever says he is a router.
                 netns.set_sysctls({f"net/ipv6/conf/default/{name}": value for name, value in _QUIET.items()})
+                if len(self._joints) > 1:
+                    # It would be a way from one network to the other: a new namespace does as the machine does.
+                    netns.set_sysctls({"net/ipv4/ip_forward": "0"})
                 self._make_links(own, self._joints, here)
             self._lead_to_names(fresh=True)
         finally:
