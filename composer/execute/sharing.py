@@ -68,7 +68,7 @@ def _network_of(paths: Paths, project: str, mode: str, where: str, depth: int) -
         return _network_of(paths, str(record["project"]), theirs, where, depth - 1)
     hostname = (read_text(f"{paths.container(record['id'])}/hostname") or "").strip()
     if theirs == "host":
-        return "/proc/1/ns/net", hostname
+        return "/proc/self/ns/net", hostname
     pinned = net_paths.container_netns(paths, record["id"])
     if os.path.exists(pinned):
         return pinned, hostname
