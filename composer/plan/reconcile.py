@@ -181,9 +181,13 @@ class _Writer:
         after: list[int] = []
         for mode in (spec.network_mode, spec.pid, spec.ipc):
             kind, _, name = mode.partition(":")
-            if kind == "service":
-                after += [*self._creates.get(name, ()), *self._starts.get(name, ())]
+            for target in [name] if kind == "service" else self._services_of(name) if kind == "container" else []:
+                after += [*self._creates.get(target, ()), *self._starts.get(target, ())]
         return tuple(after)
+
+    def _services_of(self, container: str) -> list[str]:
+        """The services, of those written so far, that have a container of this name."""
+        return [service for service, found in self._containers.items() if any(name == container for _, name in found)]
 
     def _making_room(self, new: DesiredContainer) -> tuple[int, ...]:
         """The removals a new container must wait for: an orphan may have its name, or a port it wants."""
