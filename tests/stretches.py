@@ -60,7 +60,7 @@ class Stretch:
         self.lab.on_host(lambda: router.remove(self.paths, wiring))
 
     def faults(self, name: str) -> tuple[str, ...]:
-        return self.lab.on_host(lambda: router.faults(self.paths, self.wirings[name]))
+        return self.lab.on_host(lambda: router.faults(self.paths, self.wirings[name], self.upstreams))
 
     def lease(self, container_id: str, network: str, host: int) -> Lease:
         """Gives a container its address on a network."""

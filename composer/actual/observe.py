@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.actual.parse import actual_of
 from composer.actual.state import ActualContainer, ActualNetwork, ActualStack
+from composer.frozen import replace
 from composer.host import records
 from composer.host.state import snapshot
 from composer.paths import Paths
@@ -34,7 +35,10 @@ def observe_stack(paths: Paths, project: str, names: Collection[str] = (), *, fa
         for wiring in (networks.without_strays(paths, one) for one in networks.every(paths))
         if wiring.project == project or wiring.name in names or not ids.isdisjoint(wiring.leases)
     ]
-    return ActualStack.of(project, seen.containers, observe_networks(paths, found, faults=faults), volumes.named(paths))
+    seen_networks = observe_networks(paths, found, faults=faults)
+    if faults:
+        seen_networks = _with_lost_ends(paths, seen.containers, seen_networks)
+    return ActualStack.of(project, seen.containers, seen_networks, volumes.named(paths))
 
 
 def observe_networks(paths: Paths, found: Iterable[Wiring], *, faults: bool = True) -> tuple[ActualNetwork, ...]:
@@ -43,17 +47,34 @@ def observe_networks(paths: Paths, found: Iterable[Wiring], *, faults: bool = Tr
     if not faults or not wirings:
         return tuple(ActualNetwork(wiring=wiring) for wiring in wirings)
     from composer.host import foreign_firewall, router
+    from composer.host.resolvers import resolvers
 
+    upstreams = resolvers().servers
     uplinks = [wiring.uplink for wiring in wirings if wiring.uplink]
     kept_out = foreign_firewall.kept_out(uplinks) if uplinks else frozenset()
     behind_wall = ("docker's firewall does not let it pass (DOCKER-USER)",)
     return tuple(
         ActualNetwork(
             wiring=wiring,
-            faults=router.faults(paths, wiring) + (behind_wall if wiring.uplink in kept_out else ()),
+            faults=router.faults(paths, wiring, upstreams) + (behind_wall if wiring.uplink in kept_out else ()),
         )
         for wiring in wirings
     )
+
+
+def _with_lost_ends(
+    paths: Paths, containers: Iterable[ActualContainer], found: tuple[ActualNetwork, ...]
+) -> tuple[ActualNetwork, ...]:
+    """The networks, with what is wrong with the ends of running containers on those that are well themselves."""
+    from composer.host import endpoints
+
+    lost: dict[str, tuple[str, ...]] = {}
+    for one in containers:
+        ends = [network for network in found if one.id in network.wiring.leases]
+        if one.status.is_alive and ends and not any(network.faults for network in ends):
+            faults = tuple(f"{one.name}: {fault}" for fault in endpoints.faults(paths, one.id))
+            lost[ends[0].name] = lost.get(ends[0].name, ()) + faults
+    return tuple(replace(network, faults=network.faults + lost.get(network.name, ())) for network in found)
 
 
 def observe_all(paths: Paths) -> tuple[ActualStack, ...]:

@@ -98,20 +98,30 @@ class Networking:
         """Makes what is missing of a network; its containers are connected again if they must be. Raises
         `NetworkError`.
         """
-        from composer.host import foreign_firewall, netns, router
+        from composer.host import foreign_firewall, router
 
         paths = self._paths
         with networks.changing(paths):
             wiring = self._wiring(name)
-            is_new = router.mend(paths, wiring, resolvers().servers, self._everything)
+            router.mend(paths, wiring, resolvers().servers, self._everything)
             foreign_firewall.let_pass([wiring.uplink] if wiring.uplink else ())
-        for container_id in wiring.leases if is_new else ():
-            record = records.read(paths, container_id)
-            if record is not None and netns.exists(net_paths.container_netns(paths, container_id)):
-                container = desired_of(record)
-                self._connect(
-                    container.spec, [self._wiring(end.network) for end in container.spec.networks], container_id
-                )
+            for container_id in wiring.leases:
+                self._mend_end(container_id)
+
+    def _mend_end(self, container_id: str) -> None:
+        """Connects a container again where it must be. One that is not even pinned is connected when it is started."""
+        from composer.host import endpoints, netns
+        from composer.host.state import snapshot
+
+        record = records.read(self._paths, container_id)
+        if record is None:
+            return
+        pid = snapshot(self._paths, record).pid
+        if pid:
+            endpoints.adopt(self._paths, container_id, pid)
+        if netns.exists(net_paths.container_netns(self._paths, container_id)):
+            spec = desired_of(record).spec
+            self._connect(spec, [self._wiring(end.network) for end in spec.networks], container_id)
 
     def remove(self, name: str, *, for_good: bool = False) -> None:
         """Removes a network that nobody runs on; with `for_good`, that no container is on. Raises `NetworkError`."""

@@ -116,6 +116,12 @@ def remove(paths: Paths, directory: str) -> None:
         cgroup.remove_if_empty(path)
 
 
+def upstreams(directory: str) -> tuple[str, ...] | None:
+    """The servers that the name server of this directory asks for the rest of the world; None if it never ran."""
+    state = read_json(f"{directory}/state")
+    return tuple(state["upstreams"]) if state else None
+
+
 def set_upstreams(directory: str, upstreams: tuple[str, ...]) -> None:
     """Other servers for the rest of the world: no query is lost, and what is under way is answered."""
     state = read_json(f"{directory}/state")

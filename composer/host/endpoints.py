@@ -66,7 +66,7 @@ def connect(paths: Paths, container_id: str, joints: Sequence[Joint], *, resolve
         work = _Connection(container_id, joints, fds, after)
         if before is not None and netns.exists(path):
             # Should it fail half-way, nothing is taken for granted the next time.
-            _Known({}, None, "").write(paths, container_id)
+            _Known({name: [] for name in (*before.links, *after.links)}, None, "").write(paths, container_id)
             netns.in_thread(lambda: work.complete(path, before))
         else:
             make_private(os.path.dirname(path))
@@ -92,6 +92,9 @@ def faults(paths: Paths, container_id: str) -> tuple[str, ...]:
         return ("its network namespace is gone",)
     found = []
     for described in known.links.values():
+        if not described:
+            found.append("its links are half made")
+            continue
         name = described[0]
         if netns.identity(net_paths.router_netns(paths, name)) != described[1]:
             found.append(f"it has lost the network {name}")
@@ -100,11 +103,31 @@ def faults(paths: Paths, container_id: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def adopt(paths: Paths, container_id: str, pid: int) -> None:
+    """Takes the namespace of a container that runs, as process `pid`, for its own again, after its pin or what was
+    known of it has been lost: `connect` makes its links anew then.
+    """
+    path = netns_path(paths, container_id)
+    make_private(os.path.dirname(path))
+    if not netns.exists(path):
+        netns.pin(path, pid)
+    if _Known.read(paths, container_id) is None:
+        names = netns.inside(path, _link_names)
+        _Known({name: [] for name in names if name != "lo"}, None, "").write(paths, container_id)
+
+
+def _link_names() -> tuple[str, ...]:
+    with Netlink() as here:
+        return tuple(link.name for link in netlink.links(here))
+
+
 # what is known of a container -----------------------------------------------------------------------------
 
 
 class _Known(NamedTuple):
-    """By interface what it is; the container's own name server, or the gateway that is asked instead ("": neither)."""
+    """By interface what it is ([]: nobody knows); the container's own name server, or the gateway that is asked instead
+    ("": neither).
+    """
 
     links: dict[str, list[Any]]
     server: dnsmasq.NameServer | None
@@ -176,8 +199,11 @@ def _server(
 
 def _start_server(paths: Paths, container_id: str, before: _Known | None, after: _Known) -> None:
     if after.server is not None:
-        same = before is not None and before.server == after.server and before.links == after.links
-        if not (same and dnsmasq.alive(after.server.directory)):
+        was = before.server if before is not None and before.links == after.links else None
+        same = was is not None and was._replace(upstreams=after.server.upstreams) == after.server
+        if same and dnsmasq.alive(after.server.directory):
+            dnsmasq.set_upstreams(after.server.directory, after.server.upstreams)
+        else:
             dnsmasq.start(paths, after.server)
     elif os.path.isdir(net_paths.container_dns(paths, container_id)):
         dnsmasq.remove(paths, net_paths.container_dns(paths, container_id))

@@ -46,6 +46,17 @@ def create(path: str, furnish: Callable[[], T]) -> T:
     return in_thread(work)
 
 
+def pin(path: str, pid: int) -> None:
+    """Pins the namespace that a process is in to `path`; whatever is there is removed first. Raises `OSError`."""
+    remove(path)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    try:
+        kernel.mount(f"/proc/{pid}/ns/net", path, None, _MS_BIND)
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
 def inside(path: str, function: Callable[[], T]) -> T:
     """Runs `function` in the namespace pinned at `path`; its result or exception comes back.
 

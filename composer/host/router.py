@@ -50,22 +50,23 @@ def make(paths: Paths, wiring: Wiring, upstreams: tuple[str, ...], all_wirings: 
             _publish_on_machine(paths, None, wiring, all_wirings)
 
 
-def mend(paths: Paths, wiring: Wiring, upstreams: tuple[str, ...], all_wirings: AllWirings) -> bool:
-    """Makes what is missing of a network and leaves the rest as it is, so that what goes through it goes on. True if
-    all had to be made anew: containers have to be connected again then. Raises as `make`.
+def mend(paths: Paths, wiring: Wiring, upstreams: tuple[str, ...], all_wirings: AllWirings) -> None:
+    """Makes what is missing of a network and leaves the rest as it is, so that what goes through it goes on. Maybe all
+    had to be made anew: containers have to be connected again. Raises as `make`.
     """
     has_link = not wiring.uplink or os.path.exists(f"/proc/sys/net/ipv4/conf/{wiring.uplink}")
     if not has_link or not netns.exists(net_paths.router_netns(paths, wiring.name)):
         make(paths, wiring, upstreams, all_wirings)
-        return True
-    if wiring.names and not dnsmasq.alive(net_paths.network_dns(paths, wiring.name)):
+        return
+    directory = net_paths.network_dns(paths, wiring.name)
+    if wiring.names and not dnsmasq.alive(directory):
         dnsmasq.start(paths, _name_server(paths, wiring, upstreams))
     if wiring.uplink:
+        dnsmasq.set_upstreams(directory, upstreams)
         if not nfnetlink.has_link(net_paths.host_table(paths), firewall.UPLINKS, wiring.uplink):
             repair_rules(paths, all_wirings)
         for setting in (_FORWARD4, *((_FORWARD6,) if wiring.link6[0] else ())):
             _forward(setting)
-    return False
 
 
 def remove(paths: Paths, wiring: Wiring) -> None:
@@ -77,15 +78,20 @@ def remove(paths: Paths, wiring: Wiring) -> None:
     dnsmasq.remove(paths, directory)
 
 
-def faults(paths: Paths, wiring: Wiring) -> tuple[str, ...]:
-    """What is missing of a network, in words: none if all is well. Half a millisecond, no process."""
+def faults(paths: Paths, wiring: Wiring, upstreams: tuple[str, ...]) -> tuple[str, ...]:
+    """What is missing of a network, in words: none if all is well. `upstreams` are the name servers that the world has
+    by now. Half a millisecond, no process.
+    """
     found = []
+    directory = net_paths.network_dns(paths, wiring.name)
     if not netns.exists(net_paths.router_netns(paths, wiring.name)):
         found.append("its namespace is gone")
-    if wiring.names and not dnsmasq.alive(net_paths.network_dns(paths, wiring.name)):
+    if wiring.names and not dnsmasq.alive(directory):
         found.append("its name server is not running")
     if not wiring.uplink:
         return tuple(found)
+    if wiring.names and dnsmasq.upstreams(directory) not in {None, upstreams}:
+        found.append("its name server asks others than the machine does by now")
     if not os.path.exists(f"/proc/sys/net/ipv4/conf/{wiring.uplink}"):
         found.append(f"its link {wiring.uplink} is gone")
     if not nfnetlink.has_link(net_paths.host_table(paths), firewall.UPLINKS, wiring.uplink):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from netlab import HOST4, HOST6, OUTSIDE4, OUTSIDE6, ask, call, listening
+from patience import until
 from stretches import Stretch, playground
 
 from composer.frozen import replace
@@ -175,6 +176,22 @@ def test_an_internal_network_has_no_way_out(store: Stretch) -> None:
     # Not "refused": musl would go on waiting, and never try the rest of its search list.
     assert ask(inner, "www.example.org", server="127.0.0.11") == "nxdomain"
     assert store.faults("back") == ()
+
+
+def test_other_name_servers_of_the_world_are_drift_and_cost_no_restart(store: Stretch, web: str) -> None:
+    """As when a laptop is carried from one network to another."""
+    state = f"{net_paths.network_dns(store.paths, 'one')}/state"
+    before = read_json(state)
+    for servers in (("192.0.2.77",), (OUTSIDE4,)):
+        store.upstreams = servers
+        assert store.faults("one") == ("its name server asks others than the machine does by now",)
+        store.lab.on_host(lambda: router.mend(store.paths, store.wirings["one"], store.upstreams, store.all_wirings))
+        assert store.faults("one") == ()
+        after = read_json(state)
+        assert before
+        assert after
+        assert before["pid"] == after["pid"]
+    until(lambda: ask(web, "www.example.org", server="127.0.0.11") == ["198.51.100.7"])
 
 
 def test_containers_can_be_kept_apart(store: Stretch) -> None:
@@ -425,7 +442,7 @@ def test_a_network_on_this_very_machine_leaves_it_as_it_was(jocker_dirs: Paths) 
     wiring = replace(wiring, link4=("100.127.251.0", "100.127.251.1"))
     try:
         router.make(jocker_dirs, wiring, ())
-        assert router.faults(jocker_dirs, wiring) == ()
+        assert router.faults(jocker_dirs, wiring, ()) == ()
     finally:
         router.remove(jocker_dirs, wiring)
         netns.set_sysctls({name: before or "0"})

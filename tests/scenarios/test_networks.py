@@ -36,6 +36,7 @@ def is_well(stack: Stack, port: int = 0, *, lab: bool = False) -> bool:
     web, db = inside(stack, "web-web-1"), inside(stack, "web-db-1")
     at = address(stack, "web_default", "web-web-1")
     assert asked(db, "web") == asked(db, "shop") == [at]
+    assert at in asked(db, "w")
     with listening(web, 80) as server:
         assert not call(db, server, at, 80).startswith(("lost", "refused"))
         if port:
@@ -47,7 +48,7 @@ def is_well(stack: Stack, port: int = 0, *, lab: bool = False) -> bool:
 def two(port: int, more: str = "") -> str:
     return (
         f"services:\n  web:\n{QUIET}    ports: ['{port}:80']\n    networks: {{default: {{aliases: [shop]}}}}\n"
-        f"  db:\n{QUIET}  apart:\n{QUIET}    network_mode: none\n{more}"
+        f"  db:\n{QUIET}    links: ['web:w']\n  apart:\n{QUIET}    network_mode: none\n{more}"
     )
 
 
@@ -248,6 +249,25 @@ def fill_record_with_garbage(stack: Stack) -> None:
     Path(stack.paths.network("web_default")).write_bytes(b"\0{]")
 
 
+def kill_own_name_server(stack: Stack) -> None:
+    with open(f"{net_paths.container_dns(stack.paths, stack.ids()['web-db-1'])}/state") as file:
+        os.kill(json.load(file)["pid"], signal.SIGKILL)
+
+
+def unpin_container(stack: Stack) -> None:
+    netns.remove(inside(stack, "web-web-1"))
+
+
+def unpin_all_and_forget(stack: Stack) -> None:
+    """What was in the run directory's part for namespaces, as if somebody had tidied it."""
+    directory = net_paths.netns_dir(stack.paths)
+    for name in os.listdir(directory):
+        if name.endswith(".json"):
+            os.unlink(f"{directory}/{name}")
+        else:
+            netns.remove(f"{directory}/{name}")
+
+
 DAMAGE = {
     "name server": (kill_name_server, "its name server is not running"),
     "table": (delete_table, "its rules are gone"),
@@ -255,6 +275,9 @@ DAMAGE = {
     "link": (delete_link, "link"),
     "namespace": (unpin_router, "its namespace is gone"),
     "forwarding": (stop_forwarding, "ip_forward is 0"),
+    "own name server": (kill_own_name_server, "web-db-1: its name server is not running"),
+    "container": (unpin_container, "web-web-1: its network namespace is gone"),
+    "all namespaces": (unpin_all_and_forget, "its namespace is gone"),
     "record": (fill_record_with_garbage, "web_default"),
 }
 
