@@ -75,6 +75,7 @@ def all_checks(paths: Paths, environ: dict[str, str]) -> tuple[Check, ...]:
         lambda: check_tool("dnsmasq", "no network can be made: services could not find each other", version_word=2),
         network_checks.check_networking,
         network_checks.check_forwarding,
+        network_checks.check_resolvers,
         lambda: network_checks.check_firewall(paths),
         lambda: network_checks.check_address_pool(paths, environ),
         lambda: check_space(paths.data),

@@ -16,6 +16,7 @@ from composer.paths import Paths
 
 if TYPE_CHECKING:
     from composer.host.foreign_firewall import Wall
+    from composer.host.resolvers import Resolvers
 
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 _RULES = """
@@ -75,6 +76,21 @@ def check_forwarding() -> Check:
         "warning",
         "net.ipv4.ip_forward is 0 and cannot be set: no way out for containers, and nobody outside reaches them",
         "sysctl -w net.ipv4.ip_forward=1 on the machine (docker run --sysctl net.ipv4.ip_forward=1)",
+    )
+
+
+def check_resolvers(found: Resolvers | None = None) -> Check:
+    """Whether the machine's name servers are of use to containers."""
+    from composer.host.resolvers import FILE, resolvers
+
+    servers = (found or resolvers()).servers
+    if servers:
+        return Check("resolvers", "ok", f"containers ask {', '.join(servers)} about the rest of the world")
+    return Check(
+        "resolvers",
+        "warning",
+        f"{FILE} names no server that containers can reach (only its own loopback?): they find each other, nobody else",
+        f"a name server in {FILE} that listens on a network, or `dns:` in the stack file",
     )
 
 

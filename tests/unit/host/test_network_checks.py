@@ -1,4 +1,6 @@
-"""What the doctor says about networks, from values alone: how full a pool is, whose firewall is in the way."""
+"""What the doctor says about networks, from values alone: how full a pool is, whose firewall is in the way, who knows
+names.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,8 @@ import pytest
 
 from composer.desired.addresses import DEFAULT_POOL
 from composer.host.foreign_firewall import Wall
-from composer.host.network_checks import Room, about_walls, room
+from composer.host.network_checks import Room, about_walls, check_resolvers, room
+from composer.host.resolvers import Resolvers
 
 CASES: list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], Room]] = [
     (DEFAULT_POOL, (), (), Room(2304, 2304, ())),
@@ -57,3 +60,12 @@ def test_docker_leaves_a_place_for_us() -> None:
     assert about_walls([DOCKER]).status == "ok"
     assert "DOCKER-USER" in about_walls([DOCKER]).found
     assert about_walls([]).found == "nobody drops what the machine forwards"
+
+
+def test_name_servers_of_the_machine_are_named_or_missed() -> None:
+    found = check_resolvers(Resolvers(("192.0.2.53", "2001:db8::53")))
+    assert (found.status, found.fix) == ("ok", "")
+    assert "192.0.2.53, 2001:db8::53" in found.found
+    found = check_resolvers(Resolvers())
+    assert found.status == "warning"
+    assert "names no server that containers can reach" in found.found
