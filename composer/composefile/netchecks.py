@@ -205,7 +205,16 @@ def _check_ends(name: str, service: Node, stack: Stack) -> None:
                 fixed = end.at(field)
                 if fixed is not None and fixed.text:
                     _complain_of_replicas(fixed, (*path, field), stack.replicas[name], "address", findings)
+    ports = service.at("ports")
+    if ports is not None and ports.elements and ends.items and all(_is_internal(key, stack) for key in ends.items):
+        message = "no effect: all its networks are `internal`"
+        findings.warn(message, ports.key or ports.mark, ("services", name, "ports"))
     _check_service_mac(name, service, ends, stack)
+
+
+def _is_internal(key: str, stack: Stack) -> bool:
+    network = stack.networks.get(key)
+    return network is not None and is_true(network.at("internal"))
 
 
 def _complain_of_replicas(node: Node, path: Path, count: int, what: str, findings: Findings) -> None:

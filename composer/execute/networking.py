@@ -245,11 +245,14 @@ class Networking:
 
         spec = container.spec
         wirings = [self._wiring(end.network) for end in spec.networks]
-        way = way_out(spec, wirings, 4)
+        way, way6 = way_out(spec, wirings, 4), way_out(spec, wirings, 6)
+        if way is None and way6 is None:
+            record.pop("published", None)
+            return ()  # all its networks are internal: nothing leads to it
         binding = way.host_binding if way else ""
         kept = ports.keep(
             [port._replace(host_ip=port.host_ip or binding) for port in spec.ports],
-            ipv6=way_out(spec, wirings, 6) is not None,
+            ipv6=way6 is not None,
             held=held(self._paths, container.project, record["replaces"]),
             owner=lambda port, number: owner(self._paths, port, number),
             where=f'service "{container.service}"',

@@ -180,6 +180,20 @@ def test_replicas_share_a_range_and_a_busy_port_of_it_is_skipped(stack: Stack) -
     stack.assert_nothing_left()
 
 
+def test_nothing_is_published_for_who_has_no_way_out(stack: Stack) -> None:
+    port = free_ports(stack)
+    stack.write(
+        f"services:\n  web:\n{QUIET}    ports: ['{port}:80']\n    networks: [back]\n"
+        "networks: {back: {internal: true}}\n"
+    )
+    assert "services.web.ports: no effect: all its networks are `internal`" in stack("up", "-d").stderr
+    assert is_free(stack, port)
+    assert not stack.ps()["web-web-1"]["Publishers"]
+    assert "does not publish port 80/tcp" in stack("port", "web", "80", code=1).stderr
+    stack("down")
+    stack.assert_nothing_left()
+
+
 def test_an_address_the_machine_lacks_is_told(stack: Stack) -> None:
     stack.write(f"services:\n  web:\n{QUIET}    ports: ['192.0.2.77:8080:80']\n")
     assert "this machine has no address 192.0.2.77" in stack("up", "-d", code=1).stderr
