@@ -253,7 +253,7 @@ class Networking:
         kept = ports.keep(
             [port._replace(host_ip=port.host_ip or binding) for port in spec.ports],
             ipv6=way6 is not None,
-            held=held(self._paths, container.project, record["replaces"]),
+            held=held(self._paths, record["id"], container.project, record["replaces"]),
             owner=lambda port, number: owner(self._paths, port, number),
             where=f'service "{container.service}"',
         )

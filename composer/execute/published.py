@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,13 +10,17 @@ from composer.actual.parse import desired_of
 from composer.desired.state import DesiredContainer
 from composer.errors import NetworkError
 from composer.host import ports, records
-from composer.host.state import snapshot
+from composer.host.state import conmon_process, snapshot
 from composer.model.network import Port
 from composer.paths import Paths
 from composer.plan.plan import Plan
 from composer.plan.steps import AnyStep, CreateContainer, RemoveContainer, StartContainer, StopContainer
 
 _ALL_ADDRESSES = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  these are compared with, nothing listens there
+
+
+_SHIMS = ("conmon ", "runc", "crun")
+_ENDS_WITHIN = 1.0
 
 
 def check(paths: Paths, plan: Plan) -> None:
@@ -25,7 +30,7 @@ def check(paths: Paths, plan: Plan) -> None:
     stopped = {step.container_id for step in steps if isinstance(step, StopContainer)}
     leaving = {step.container_id for step in steps if isinstance(step, RemoveContainer)} | (stopped - started)
     wanted: list[tuple[Port, int, str]] = []
-    for container in _to_be_started(paths, steps):
+    for container_id, container in _to_be_started(paths, steps):
         where = f'service "{container.service}"'
         for port in container.spec.ports:
             numbers = [number for number in ports.candidates(port) if number]
@@ -38,21 +43,22 @@ def check(paths: Paths, plan: Plan) -> None:
                         hint="leave the machine's port out, or name a range: "
                         f'"{numbers[0]}-{numbers[0] + 9}:{port.target}"',
                     )
-            if numbers and not any(_is_free(paths, port, number, leaving) for number in numbers):
+            # Of its own earlier life the shim may not quite have ended.
+            if numbers and not any(_is_free(paths, port, number, {*leaving, container_id}) for number in numbers):
                 raise ports.in_the_way(port, where, owner=owner(paths, port, numbers[0]))
 
 
-def _to_be_started(paths: Paths, steps: Iterable[AnyStep]) -> Iterator[DesiredContainer]:
-    """Containers that have no ports yet: new ones, and those that do not run."""
+def _to_be_started(paths: Paths, steps: Iterable[AnyStep]) -> Iterator[tuple[str, DesiredContainer]]:
+    """Containers that have no ports yet, by id: new ones, and those that do not run."""
     made = set()
     for step in steps:
         if isinstance(step, CreateContainer):
             made.add(step.container_id)
-            yield step.container
+            yield step.container_id, step.container
         elif isinstance(step, StartContainer) and step.container_id not in made:
             record = records.read(paths, step.container_id)
             if record is not None and record.get("phase") == "created" and not snapshot(paths, record).pid:
-                yield desired_of(record)
+                yield step.container_id, desired_of(record)
 
 
 def _meet(one: Port, number: int, other: Port, other_number: int) -> bool:
@@ -69,15 +75,29 @@ def _is_free(paths: Paths, port: Port, number: int, leaving: set[str]) -> bool:
     except OSError:
         return False
     holder = _holder(paths, port, number)
-    return holder is not None and holder["id"] in leaving
+    return _comes_free(port, number) if holder is None else holder["id"] in leaving
 
 
-def held(paths: Paths, project: str, replaces: str) -> frozenset[tuple[str, int]]:
-    """The ports of the container that is being replaced, and of what crashes left half made of the stack."""
+def _comes_free(port: Port, number: int) -> bool:
+    """Whether a port that no container has is free in a moment: what a killed command has left may just be ending."""
+    deadline = time.monotonic() + _ENDS_WITHIN
+    while ports.is_taken(port, number):
+        by = ports.listener(port, number)
+        if time.monotonic() > deadline or (by and not by.startswith(_SHIMS)):
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def held(paths: Paths, container_id: str, project: str, replaces: str) -> frozenset[tuple[str, int]]:
+    """The ports of the container that is being replaced, of the container's own earlier life, and of what crashes left
+    half made of the stack.
+    """
     return frozenset(
         (one[0], one[2])
         for record in records.every(paths)
-        if record["id"] == replaces or (record.get("project") == project and record.get("phase") == "removing")
+        if record["id"] in {replaces, container_id}
+        or (record.get("project") == project and record.get("phase") == "removing")
         for one in record.get("published") or ()
     )
 
@@ -101,5 +121,7 @@ def _has(record: dict[str, Any], protocol: str, number: int) -> bool:
 
 
 def _is_there(paths: Paths, record: dict[str, Any]) -> bool:
-    """Its shim keeps the port as long as its first process lives; of one half made nobody knows."""
-    return record.get("phase") != "created" or snapshot(paths, record).pid != 0
+    """Its shim keeps the port as long as it lives, a moment longer than the first process; of one half made nobody
+    knows.
+    """
+    return record.get("phase") != "created" or conmon_process(paths, record["id"]) is not None
