@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from composer.digest import sha256_hex
 from composer.errors import MachineError
 from composer.host import cgroup, net_paths, process
 from composer.host.files import read_json, read_text, write_atomic
@@ -22,6 +23,8 @@ from composer.host.sandbox import SCRATCH, Sandbox, run_daemon
 from composer.paths import Paths
 
 _PID_FILE = f"{SCRATCH}/pid"
+_FIRST_USER = 1879048192
+"""Above the numbers that distributions, containers and systemd hand out (systemd.io/UIDS-GIDS); 2^28 are free."""
 _USERS = ("dnsmasq", "nobody")
 _GONE_WITHIN = 10.0
 
@@ -51,7 +54,7 @@ def start(paths: Paths, server: NameServer) -> None:
     """
     stop(server.directory)
     program = require("dnsmasq")
-    uid, gid = _user()
+    uid, gid = _user(server.directory)
     for directory in (server.directory, f"{server.directory}/root", *server.hosts):
         _make_readable(directory)
     state = {"hosts": server.hosts, "upstreams": server.upstreams}
@@ -270,9 +273,15 @@ def _reload(state: Mapping[str, object]) -> None:
         process.send(pid, started, signal.SIGHUP)
 
 
-def _user() -> tuple[int, int]:
+def _user(directory: str) -> tuple[int, int]:
+    """A user and a group that no other name server has: none can interfere with another, and what Linux allows one user
+    (128 inotify instances) is not the limit for all of them. Where such numbers do not exist: dnsmasq's.
+    """
     import pwd
 
+    number = _FIRST_USER + int(sha256_hex(os.fsencode(directory))[:7], 16)
+    if all(process.has_number(number, kind) for kind in ("uid", "gid")):
+        return number, number
     for name in _USERS:
         with suppress(KeyError):
             found = pwd.getpwnam(name)

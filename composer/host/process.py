@@ -195,3 +195,10 @@ def kill_and_wait(pid: int, timeout: float = 10.0) -> bool:
     if started is None or not send(pid, started, signal.SIGKILL):
         return True
     return wait_gone(pid, started, timeout)
+
+
+def has_number(number: int, kind: str) -> bool:
+    """Whether a user or group ("uid", "gid") of this number exists in our user namespace."""
+    with open(f"/proc/self/{kind}_map") as file:
+        spans = [tuple(map(int, line.split())) for line in file]
+    return any(first <= number < first + count for first, _, count in spans)

@@ -136,6 +136,13 @@ def test_it_lives_in_a_sandbox(store: Stretch) -> None:
     assert pid in cgroup.processes(net_paths.dns_cgroup(store.paths))
 
 
+def test_each_runs_as_a_user_of_its_own(store: Stretch) -> None:
+    """Linux gives one user 128 inotify instances: that would be all name servers of a machine."""
+    store.network("other", 2)
+    pids = [pid_of(directory(store)), pid_of(net_paths.network_dns(store.paths, "other"))]
+    assert len({os.stat(f"/proc/{pid}").st_uid for pid in pids}) == 2
+
+
 def test_dead_it_can_be_started_again(store: Stretch, inside: str) -> None:
     write(store, "one", ("10.101.0.2", "db"))
     assert dnsmasq.alive(directory(store))
