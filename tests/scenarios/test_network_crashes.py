@@ -17,7 +17,7 @@ from composer.model.wiring import Lease
 
 pytestmark = pytest.mark.real
 
-ROUNDS = int(os.environ.get("JOCKER_TEST_NETWORK_ROUNDS", "8"))
+ROUNDS = int(os.environ.get("JOCKER_TEST_NETWORK_ROUNDS", "6"))
 """In CI; by hand 300."""
 
 
