@@ -90,6 +90,10 @@ class Paths(NamedTuple):
     def rootfs(self, container_id: str) -> str:
         return f"{self.run}/bundles/{container_id}/rootfs"
 
+    def shm(self, container_id: str) -> str:
+        """The /dev/shm of a container that lets others share it."""
+        return f"{self.run}/bundles/{container_id}/shm"
+
     def conmon(self, container_id: str) -> str:
         """Directory with conmon's pidfile, control fifo, attach socket, and our `process` file."""
         return f"{self.run}/conmon/{container_id}"

@@ -36,7 +36,7 @@ def observe_stack(paths: Paths, project: str, names: Collection[str] = (), *, fa
         if wiring.project == project or wiring.name in names or not ids.isdisjoint(wiring.leases)
     ]
     seen_networks = observe_networks(paths, found, faults=faults)
-    if faults:
+    if faults and seen_networks:
         seen_networks = _with_lost_ends(paths, seen.containers, seen_networks)
     return ActualStack.of(project, seen.containers, seen_networks, volumes.named(paths))
 

@@ -12,20 +12,16 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from composer.actual.parse import desired_of, record_of
-from composer.desired.joining import own_addresses
 from composer.desired.state import BindMount, DesiredContainer, DesiredNetwork, DesiredVolume, NamedVolume
 from composer.errors import ContainerError, DiedAtOnce, Interrupted, JockerError
-from composer.execute import sharing
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
-from composer.host import cgroup, networks, overlay, process, records, volumes
+from composer.host import cgroup, net_paths, networks, overlay, process, records, volumes
 from composer.host.files import read_text, write_plain
 from composer.host.lifecycle import Lifecycle, StopOutcome
-from composer.host.resolvers import resolvers
 from composer.host.runtime import Runtime
 from composer.image.store import Store
 from composer.model.service import AnonymousVolume, Retry
-from composer.model.wiring import RESOLVER
 from composer.paths import Paths
 
 if TYPE_CHECKING:
@@ -152,7 +148,7 @@ class Machine:
         self._make_bind_sources(container)
         self._make_volumes(container, record, root)
         attached = self.networking.attach(container, container_id) if container.spec.networks else None
-        namespaces = sharing.namespaces(self._paths, container, container_id)
+        namespaces = self._namespaces(container, container_id)
         self._write_files(container, container_id, namespaces, attached)
         config = self._config(container, container_id, user=user, named=record["volumes"], namespaces=namespaces)
         with self._kept_ports(container, record) as keeps:
@@ -167,6 +163,11 @@ class Machine:
                 keeps=keeps,
             )
             self.lifecycle.create(shim, config)
+
+    def _namespaces(self, container: DesiredContainer, container_id: str) -> Namespaces:
+        from composer.execute import sharing
+
+        return sharing.namespaces(self._paths, container, container_id)
 
     @contextmanager
     def _kept_ports(self, container: DesiredContainer, record: dict[str, Any]) -> Iterator[tuple[int, ...]]:
@@ -225,7 +226,7 @@ class Machine:
         with overlay.looked_at(self._paths, self._layers(container)) as root:
             rootfs.check_rootfs(root)
             user = _user(container, root)
-        namespaces = sharing.namespaces(self._paths, container, container_id)
+        namespaces = self._namespaces(container, container_id)
         return self._config(container, container_id, user=user, named=named, namespaces=namespaces)
 
     def _layers(self, container: DesiredContainer) -> list[str]:
@@ -275,6 +276,10 @@ class Machine:
     ) -> dict[str, str]:
         from composer.bundle.context import container_hostname
         from composer.bundle.render import container_resolv_conf, render_hosts
+        from composer.desired.joining import own_addresses
+        from composer.execute import sharing
+        from composer.host.resolvers import resolvers
+        from composer.model.wiring import RESOLVER
 
         spec = container.spec
         if ":" in spec.network_mode:
@@ -297,8 +302,9 @@ class Machine:
     def _discard(self, container_id: str, project: str, *, keep: frozenset[str], networks_go: bool = False) -> None:
         record = records.read(self._paths, container_id)
         mine = (record or {}).get("volumes", {}).values()
-        self.networking.detach(container_id, () if networks_go else self._ends(record or {}))
-        sharing.drop_shm(self._paths, container_id)
+        ends = () if networks_go else self._ends(record or {})
+        if ends or os.path.exists(net_paths.container_netns(self._paths, container_id)):
+            self.networking.detach(container_id, ends)
         self.lifecycle.remove(container_id, project, with_volumes=[name for name in mine if name not in keep])
 
     def start_container(self, container_id: str, retry: Retry | None, on_retry: OnRetry) -> None:
@@ -426,7 +432,8 @@ class Machine:
 
     def remove_stack(self, project: str) -> None:
         self.lifecycle.remove_stack(project)
-        networks.sweep(self._paths)
+        if not networks.is_swept(self._paths):
+            networks.sweep(self._paths)
 
     def remove_image(self, reference: str) -> None:
         self._store.remove(reference)

@@ -18,11 +18,6 @@ _DEPTH = 8
 """How far `service:a`, which itself is `service:b`, … is followed: a file has no circles, records might."""
 
 
-def shm_path(paths: Paths, container_id: str) -> str:
-    """The /dev/shm of a container that lets others share it."""
-    return f"{paths.bundle(container_id)}/shm"
-
-
 def find(paths: Paths, project: str, mode: str, where: str) -> Mapping[str, Any]:
     """The record of the container that `service:NAME` or `container:NAME` means: of a service the first by name.
 
@@ -97,14 +92,14 @@ def _shm(paths: Paths, container: DesiredContainer, container_id: str, where: st
     if mode == "host":
         return "/dev/shm"
     if mode == "shareable":
-        path = shm_path(paths, container_id)
+        path = paths.shm(container_id)
         if not os.path.ismount(path):
             make_private(path)
             kernel.mount("shm", path, "tmpfs", kernel.NOSUID_NODEV_NOEXEC, _shm_options(container.spec))
         return path
     if ":" in mode:
         record = find(paths, container.project, mode, where)
-        path = shm_path(paths, record["id"])
+        path = paths.shm(record["id"])
         if not os.path.ismount(path):
             raise ContainerError(
                 f"{where}: ipc: {mode}: {record.get('name')} does not share its memory",
@@ -116,10 +111,3 @@ def _shm(paths: Paths, container: DesiredContainer, container_id: str, where: st
 
 def _shm_options(spec: ContainerSpec) -> str:
     return f"mode=1777,size={spec.shm_size}"
-
-
-def drop_shm(paths: Paths, container_id: str) -> None:
-    """Unmounts the /dev/shm that others could share, if there is one."""
-    path = shm_path(paths, container_id)
-    if os.path.ismount(path):
-        kernel.umount(path, kernel.MNT_DETACH)

@@ -6,7 +6,6 @@ Each has a directory: `servers` (whom it asks about the rest of the world, and w
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import signal
@@ -19,10 +18,10 @@ from composer.errors import MachineError
 from composer.host import cgroup, net_paths, process
 from composer.host.files import read_json, read_text, write_atomic
 from composer.host.proc import require
-from composer.host.sandbox import SCRATCH, Sandbox, run_daemon
 from composer.paths import Paths
 
-_PID_FILE = f"{SCRATCH}/pid"
+_PID_FILE = "/run/pid"
+"""In the one directory of its sandbox that it may write to."""
 _FIRST_USER = 1879048192
 """Above the numbers that distributions, containers and systemd hand out (systemd.io/UIDS-GIDS); 2^28 are free."""
 _USERS = ("dnsmasq", "nobody")
@@ -52,6 +51,8 @@ def start(paths: Paths, server: NameServer) -> None:
 
     Raises `ToolMissing`, `MachineError`, and `CommandFailed` with what dnsmasq says.
     """
+    from composer.host.sandbox import Sandbox, run_daemon
+
     stop(server.directory)
     program = require("dnsmasq")
     uid, gid = _user(server.directory)
@@ -256,6 +257,8 @@ def _servers_argument(directory: str) -> str:
 
 def reverse_zones(subnet: str) -> tuple[str, ...]:
     """The names below which reverse look-ups of a CIDR's addresses are, as few as cover it and nothing else."""
+    import ipaddress
+
     network = ipaddress.ip_network(subnet)
     step = 8 if network.version == 4 else 4
     whole = -(-network.prefixlen // step) * step

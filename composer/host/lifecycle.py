@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from composer.errors import CommandFailed, ContainerError
-from composer.host import cgroup, overlay, process, records, volumes
+from composer.host import cgroup, kernel, overlay, process, records, volumes
 from composer.host.files import make_private, read_text, write_atomic
 from composer.host.runtime import Runtime
 from composer.host.state import FirstProcess, conmon_process, exit_status, first_process, waits
@@ -203,6 +203,8 @@ class Lifecycle:
             records.mark_removing(paths, record)
         self.delete_runtime(container_id, project)
         self.unmount_rootfs(container_id)
+        if os.path.ismount(paths.shm(container_id)):
+            kernel.umount(paths.shm(container_id), kernel.MNT_DETACH)
         remove_tree(paths.bundle(container_id))
         remove_tree(paths.conmon(container_id))
         for name in with_volumes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -63,6 +62,8 @@ def _lines(text: str) -> list[tuple[str, list[str]]]:
 
 def _is_reachable(server: str) -> bool:
     """Neither the machine's own loopback, nor an address that means something on one link only."""
+    import ipaddress
+
     try:
         address = ipaddress.ip_address(server)
     except ValueError:
