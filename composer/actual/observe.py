@@ -31,8 +31,8 @@ def observe_stack(paths: Paths, project: str, names: Collection[str] = (), *, fa
     seen = observe(paths, project)
     ids = {one.id for one in seen.containers}
     found = [
-        wiring
-        for wiring in (networks.without_strays(paths, one) for one in networks.every(paths))
+        networks.without_strays(paths, wiring)
+        for wiring in networks.every(paths)
         if wiring.project == project or wiring.name in names or not ids.isdisjoint(wiring.leases)
     ]
     seen_networks = observe_networks(paths, found, faults=faults)

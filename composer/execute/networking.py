@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.actual.parse import desired_of
@@ -12,7 +13,7 @@ from composer.desired.joining import joints, machine_address, publications, way_
 from composer.desired.networks import BRIDGE
 from composer.desired.state import ContainerSpec, DesiredContainer, DesiredNetwork, Endpoint
 from composer.desired.wire import released
-from composer.errors import NetworkError, UsageError
+from composer.errors import ContainerError, NetworkError, UsageError
 from composer.frozen import replace
 from composer.host import net_paths, networks, records
 from composer.host.resolvers import resolvers
@@ -33,6 +34,12 @@ def _machine_cidrs() -> list[str]:
         # Two halves of everything are how a VPN takes the default route.
         found = [route.destination for route in routes(here) if not route.destination.endswith(("/0", "/1"))]
         return found + [one.interface for one in addresses(here)]
+
+
+def _with_ports(wiring: Wiring, container_id: str, ports: tuple[Publication, ...]) -> Wiring:
+    lease = wiring.leases[container_id]
+    leases = {**wiring.leases, container_id: lease._replace(publications=ports, claimed_by="")}
+    return replace(wiring, leases=leases)
 
 
 class Attached(NamedTuple):
@@ -75,6 +82,8 @@ class Networking:
             if wiring is None or wiring.config_hash != network.config_hash:
                 wiring = self._wired(network)
                 networks.write(paths, wiring, sync=True)
+            else:
+                wiring = self._without_dead_ports(wiring)
             router.make(paths, wiring, resolvers().servers, self._everything)
             foreign_firewall.let_pass([wiring.uplink] if wiring.uplink else ())
 
@@ -102,14 +111,16 @@ class Networking:
 
         paths = self._paths
         with networks.changing(paths):
-            wiring = self._wiring(name)
+            wiring = self._without_dead_ports(self._wiring(name))
             router.mend(paths, wiring, resolvers().servers, self._everything)
             foreign_firewall.let_pass([wiring.uplink] if wiring.uplink else ())
             for container_id in wiring.leases:
                 self._mend_end(container_id)
 
     def _mend_end(self, container_id: str) -> None:
-        """Connects a container again where it must be. One that is not even pinned is connected when it is started."""
+        """Connects a container again where it must be. One that is not even pinned is connected when it is started, one
+        that has lost another network, too, when that is repaired.
+        """
         from composer.host import endpoints, netns
         from composer.host.state import snapshot
 
@@ -120,8 +131,11 @@ class Networking:
         if pid:
             endpoints.adopt(self._paths, container_id, pid)
         if netns.exists(net_paths.container_netns(self._paths, container_id)):
-            spec = desired_of(record).spec
-            self._connect(spec, [self._wiring(end.network) for end in spec.networks], container_id)
+            with suppress(ContainerError):  # of a damaged record its own stack will hear
+                spec = desired_of(record).spec
+                routers = [net_paths.router_netns(self._paths, end.network) for end in spec.networks]
+                if all(map(netns.exists, routers)):
+                    self._connect(spec, [self._wiring(end.network) for end in spec.networks], container_id)
 
     def remove(self, name: str, *, for_good: bool = False) -> None:
         """Removes a network that nobody runs on; with `for_good`, that no container is on. Raises `NetworkError`."""
@@ -133,20 +147,46 @@ class Networking:
             if wiring is None:
                 return
             wiring = networks.without_strays(paths, wiring)
-            on_it = [records.read(paths, one) or {} for one in wiring.leases]
-            running = [str(record.get("name")) for record in on_it if record.get("phase") == "created"]
-            if running and (for_good or not self._leaves(wiring)):
-                raise NetworkError(f"network {name} is in use by {', '.join(running)}", hint="remove these first")
+            users = [user for one in wiring.leases if (user := self._user(wiring, one, for_good=for_good))]
+            if users:
+                raise NetworkError(f"network {name} is in use by {', '.join(users)}", hint="remove these first")
             foreign_firewall.take_back([wiring.uplink] if wiring.uplink else ())
             router.remove(paths, wiring)
             networks.remove(paths, name)
 
-    def _leaves(self, wiring: Wiring) -> bool:
-        """Whether nothing runs on the network, so that it can be made anew under those that are on it."""
+    def _user(self, wiring: Wiring, container_id: str, *, for_good: bool) -> str:
+        """Who keeps a network from being removed, "" if nobody does. Those that have ended may stay on it, unless it
+        goes `for_good`; what a crash left half made of its own stack goes with it.
+        """
         from composer.host.state import snapshot
 
-        found = (records.read(self._paths, one) for one in wiring.leases)
-        return not any(snapshot(self._paths, record).status.is_alive for record in found if record)
+        record = records.read(self._paths, container_id)
+        if record is None:
+            return "a container that is being made"
+        is_whole = record.get("phase") == "created"
+        is_alive = is_whole and snapshot(self._paths, record).status.is_alive
+        is_foreign = record.get("project") != wiring.project
+        return str(record.get("name")) if is_alive or (for_good and is_whole) or (is_foreign and not is_whole) else ""
+
+    def _without_dead_ports(self, wiring: Wiring) -> Wiring:
+        """The wiring without published ports of containers that do not run, written down so: nothing leads to them when
+        its rules are made. Under the lock.
+        """
+        kept = {
+            one: lease._replace(publications=()) if lease.publications and not self._runs(one) else lease
+            for one, lease in wiring.leases.items()
+        }
+        if kept == wiring.leases:
+            return wiring
+        new = replace(wiring, leases=kept)
+        networks.write(self._paths, new)
+        return new
+
+    def _runs(self, container_id: str) -> bool:
+        from composer.host.state import snapshot
+
+        record = records.read(self._paths, container_id)
+        return record is not None and snapshot(self._paths, record).pid != 0
 
     def _wiring(self, name: str) -> Wiring:
         wiring = networks.read(self._paths, name)
@@ -165,8 +205,7 @@ class Networking:
             wiring = self._without_strays(before)
             for member in members:
                 wiring = leased(wiring, member.container_id, member.end, claimed_by=me)
-            if wiring != before:
-                networks.write(paths, wiring)
+            self._store(before, wiring)
         if wiring.names:
             self._tell(wiring, {member.container_id: member.names for member in members if member.names})
 
@@ -222,9 +261,20 @@ class Networking:
         from composer.desired.wire import leased
 
         with networks.changing(self._paths):
-            wiring = leased(self._without_strays(self._wiring(end.network)), container_id, end)
-            networks.write(self._paths, wiring)
+            before = self._wiring(end.network)
+            wiring = leased(self._without_strays(before), container_id, end)
+            self._store(before, wiring)
         return wiring
+
+    def _store(self, before: Wiring, wiring: Wiring) -> None:
+        """Writes down a changed wiring and makes the rules as it says. Under the lock."""
+        if wiring == before:
+            return
+        networks.write(self._paths, wiring)
+        if before.publications != wiring.publications:
+            from composer.host import router
+
+            router.publish(self._paths, before, wiring, self._everything)
 
     def at_end(self, attached: Attached, container_id: str) -> tuple[str, ...]:
         """The command that takes a container's names back when it has ended, whoever ended it; () if it has none."""
@@ -280,6 +330,7 @@ class Networking:
             four, six = way_out(spec, wirings, 4), way_out(spec, wirings, 6)
             for wiring in {one.name: one for one in (four, six) if one}.values():
                 with networks.changing(self._paths):
+                    self._drop_dead_claims(container_id, publications(wiring, container_id, ports))
                     now = self._wiring(wiring.name)
                     self._publish(now, container_id, publications(now, container_id, ports))
 
@@ -288,13 +339,24 @@ class Networking:
         from composer.host import router
 
         lease = wiring.leases.get(container_id)
-        if lease is None or lease.publications == wanted:
+        if lease is None or not (wanted or lease.publications):
             return
-        new = replace(
-            wiring, leases={**wiring.leases, container_id: lease._replace(publications=wanted, claimed_by="")}
-        )
+        without = _with_ports(wiring, container_id, ())
+        new = _with_ports(wiring, container_id, wanted)
         networks.write(self._paths, new)
-        router.publish(self._paths, wiring, new, lambda: networks.every(self._paths))
+        # Told anew even if they stand in the record: rules may have been lost since.
+        router.publish(self._paths, without if wanted else wiring, new, self._everything)
+
+    def _drop_dead_claims(self, container_id: str, wanted: Iterable[Publication]) -> None:
+        """Takes ports that a container is about to have from those that have ended and still have them: only one can
+        keep a port of the machine, so it is not in use. Under the lock.
+        """
+        ports = {(one.protocol, one.published) for one in wanted}
+        for wiring in networks.every(self._paths):
+            for other, lease in wiring.leases.items():
+                claims = {(one.protocol, one.published) for one in lease.publications}
+                if other != container_id and not claims.isdisjoint(ports) and not self._runs(other):
+                    self._store(wiring, _with_ports(wiring, other, ()))
 
     def hide(self, container_id: str, names: Iterable[str], *, has_ports: bool) -> None:
         """Takes back the names and ports of a container that has ended. `names` are those of its networks."""
@@ -322,5 +384,4 @@ class Networking:
                 dnsmasq.clear_hosts(self._paths, name, container_id)
                 wiring = networks.read(self._paths, name)
                 if wiring is not None and container_id in wiring.leases:
-                    self._publish(wiring, container_id, ())
-                    networks.write(self._paths, released(wiring, [container_id]))
+                    self._store(wiring, released(wiring, [container_id]))

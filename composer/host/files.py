@@ -143,6 +143,7 @@ def _flock(fd: int, path: str, *, shared: bool, deadline: float | None, what: st
     if deadline is None:
         fcntl.flock(fd, kind)
         return
+    pause = 0.001
     while True:
         try:
             fcntl.flock(fd, kind | fcntl.LOCK_NB)
@@ -154,7 +155,8 @@ def _flock(fd: int, path: str, *, shared: bool, deadline: float | None, what: st
                     hint="wait for it, or give more time with --lock-timeout SECONDS",
                     transient=True,
                 ) from None
-            time.sleep(0.05)
+            time.sleep(pause)
+            pause = min(2 * pause, 0.05)
         else:
             return
 

@@ -6,6 +6,7 @@ A record is written before the kernel hears of the network and removed after it 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -16,6 +17,8 @@ from composer.model.wiring import Lease, Wiring, from_json, to_json
 from composer.paths import Paths
 
 _LOCK_TIMEOUT = 60.0
+_ours = threading.Lock()
+"""Threads of this process wait here, where the one that leaves wakes the next."""
 
 
 @contextmanager
@@ -23,7 +26,7 @@ def changing(paths: Paths) -> Iterator[None]:
     """Nobody else changes networks, addresses or rules of this store meanwhile. Held for milliseconds. The lock's file
     goes when there are no networks.
     """
-    with locked(paths.networks_lock, timeout=_LOCK_TIMEOUT, what="jocker (networks)"):
+    with _ours, locked(paths.networks_lock, timeout=_LOCK_TIMEOUT, what="jocker (networks)"):
         try:
             yield
         finally:

@@ -117,7 +117,8 @@ def publish(paths: Paths, old: Wiring, new: Wiring, all_wirings: AllWirings) -> 
             whole = firewall.router(new, net_paths.ROUTER_TABLE, net_paths.UP)
             nftables.apply(firewall.replacing(net_paths.ROUTER_TABLE, whole))
 
-    if inner:
+    # Without a router there is nothing inside; what leads there from the machine goes all the same.
+    if inner and netns.exists(net_paths.router_netns(paths, new.name)):
         netns.inside(net_paths.router_netns(paths, new.name), inside)
     if new.uplink:
         _publish_on_machine(paths, old, new, all_wirings)

@@ -112,11 +112,21 @@ def to_json(wiring: Wiring) -> dict[str, Any]:
 def from_json(plain: Mapping[str, Any]) -> Wiring:
     """The wiring a record holds. Raises `KeyError`, `TypeError` or `ValueError` for what is not one."""
     fields = {name: value for name, value in plain.items() if name != "version"}
+    for name, value in fields.items():
+        wanted = type(getattr(_SAMPLE, name, None))
+        if not isinstance(value, _JSON_TYPES.get(wanted, wanted)):
+            raise TypeError(f"{name}: {value!r}")
     for name in ("link4", "link6"):
         ours, theirs = fields[name]
         fields[name] = (ours, theirs)
     fields["leases"] = {one: _lease(lease) for one, lease in fields["leases"].items()}
     return Wiring(**fields)
+
+
+_SAMPLE = Wiring(name="")
+"""The types of the fields, by example."""
+_JSON_TYPES: Mapping[type, Any] = {tuple: list, float: (int, float)}
+"""As what a type comes back from JSON, where that is another."""
 
 
 def _lease(plain: Mapping[str, Any]) -> Lease:

@@ -146,3 +146,21 @@ def test_publications_of_a_network_stand_in_a_stable_order() -> None:
         network(), leases={"a": Lease("m", publications=tuple(rules[:2])), "b": Lease("n", publications=(rules[2],))}
     )
     assert [rule.published for rule in made.publications] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("leases", []),
+        ("leases", None),
+        ("leases", {"c": 1}),
+        ("subnet4", None),
+        ("uplink", 7),
+        ("link4", "ab"),
+        ("x", 1),
+    ],
+)
+def test_a_record_that_is_none_is_refused(field: str, value: object) -> None:
+    plain = json.loads(json.dumps(to_json(leased(network(), "c", Endpoint("p_default")))))
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        from_json({**plain, field: value})
