@@ -20,7 +20,6 @@ from composer.bundle.context import (
     Namespaces,
     ProcessUser,
     build_context,
-    container_hostname,
 )
 from composer.bundle.seccomp import Resolved
 from composer.desired.state import DesiredContainer
@@ -147,11 +146,6 @@ def container_resolv_conf(container: DesiredContainer, machine: str, *, resolver
         search=search or (found.get("search", ()) if not spec.dns_search else ()),
         options=options,
     )
-
-
-def render_hostname(container: DesiredContainer, *, container_id: str, facts: MachineFacts) -> str:
-    """The text of a container's /etc/hostname."""
-    return container_hostname(container.spec, container_id, facts.hostname) + "\n"
 
 
 def tidy(text: str) -> str:

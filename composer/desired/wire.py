@@ -20,12 +20,22 @@ from composer.frozen import replace
 from composer.model.network import Subnet
 from composer.model.wiring import Lease, Wiring
 
+USUAL_MTU = 1500
+
 
 def wire(
-    network: DesiredNetwork, *, pool: Collection[str], taken: Collection[str], uplink: str, names: bool, now: float
+    network: DesiredNetwork,
+    *,
+    pool: Collection[str],
+    taken: Collection[str],
+    uplink: str,
+    names: bool,
+    now: float,
+    machine_mtu: int = USUAL_MTU,
 ) -> Wiring:
     """The wiring of a new network. `taken` are CIDRs of other networks, of links, and of the machine's routes;
-    `uplink` is the name of the machine's interface for it, `now` in seconds since the epoch.
+    `uplink` is the name of the machine's interface for it, `now` in seconds since the epoch. What the machine's way out
+    cannot carry in one piece (`machine_mtu`) the network does not send, unless it is told to.
 
     Raises `NetworkError` when the pool is used up.
     """
@@ -46,7 +56,7 @@ def wire(
         labels=network.labels,
         internal=network.internal,
         attachable=network.attachable,
-        mtu=network.mtu,
+        mtu=network.mtu or (machine_mtu if machine_mtu < USUAL_MTU else 0),
         bridge=network.bridge_name or "br0",
         masquerade=network.masquerade,
         icc=network.icc,

@@ -36,6 +36,13 @@ def _machine_cidrs() -> list[str]:
         return found + [one.interface for one in addresses(here)]
 
 
+def _machine_mtu() -> int:
+    from composer.host.netlink import Netlink, machine_mtu
+
+    with Netlink() as here:
+        return machine_mtu(here)
+
+
 def _with_ports(wiring: Wiring, container_id: str, ports: tuple[Publication, ...]) -> Wiring:
     lease = wiring.leases[container_id]
     leases = {**wiring.leases, container_id: lease._replace(publications=ports, claimed_by="")}
@@ -98,6 +105,7 @@ class Networking:
             uplink=net_paths.uplink(self._paths, network.name),
             names=network.name != BRIDGE,
             now=time.time(),
+            machine_mtu=_machine_mtu(),
         )
 
     def _everything(self) -> Iterable[Wiring]:

@@ -121,15 +121,6 @@ def down(name: str) -> Message:
     return Message(f"bring down {name}", _NEWLINK, 0, _about_link(up=False) + attribute(_NAME, name), NOT_THERE)
 
 
-def set_mtu(name: str, mtu: int) -> Message:
-    return Message(f"mtu of {name}", _NEWLINK, 0, _about_link() + attribute(_NAME, name) + _mtu(mtu))
-
-
-def set_mac(name: str, mac: str) -> Message:
-    body = _about_link() + attribute(_NAME, name) + attribute(_MAC, _mac(mac))
-    return Message(f"address of {name}", _NEWLINK, 0, body)
-
-
 def delete(name: str) -> Message:
     """Both ends of a pair go. One that is not there is gone."""
     return Message(f"delete {name}", _DELLINK, 0, _about_link() + attribute(_NAME, name), NOT_THERE)

@@ -38,7 +38,7 @@ class Network:
     subnets: tuple[Subnet, ...] = ()
     labels: Mapping[str, str] = field(factory=dict)
     mtu: int = 0
-    """0 = the kernel's 1500, as docker; from `driver_opts: com.docker.network.driver.mtu`."""
+    """From `driver_opts: com.docker.network.driver.mtu`; 0 = 1500, or what the machine's way out has if that is less."""
     bridge_name: str = ""
     """`driver_opts: com.docker.network.bridge.name`; "" = ours."""
     masquerade: bool = True

@@ -80,7 +80,7 @@ def differences(old: Wiring, new: DesiredNetwork) -> tuple[str, ...]:
         ("attachable", old.attachable, new.attachable),
         ("enable_ipv4", bool(old.subnet4), new.enable_ipv4),
         ("enable_ipv6", bool(old.subnet6), new.enable_ipv6),
-        ("mtu", old.mtu, new.mtu),
+        ("mtu", old.mtu, new.mtu or old.mtu),
         ("bridge name", old.bridge, new.bridge_name or "br0"),
         ("enable_ip_masquerade", old.masquerade, new.masquerade),
         ("enable_icc", old.icc, new.icc),

@@ -11,7 +11,6 @@ import pytest
 
 from composer.bundle.render import (
     container_resolv_conf,
-    render_hostname,
     render_hosts,
     render_resolv_conf,
     tidy,
@@ -97,13 +96,11 @@ def test_host_gateway_without_a_network_is_refused() -> None:
         render_hosts(bundles.container(extra_hosts=[["up", "host-gateway"]]))
 
 
-def test_resolv_conf_and_hostname() -> None:
+def test_resolv_conf() -> None:
     assert render_resolv_conf(("10.0.0.1", "10.0.0.2"), search=("a", "b"), options=("ndots:0",)) == (
         "nameserver 10.0.0.1\nnameserver 10.0.0.2\nsearch a b\noptions ndots:0\n"
     )
     assert render_resolv_conf(()) == ""
-    container = bundles.container()
-    assert render_hostname(container, container_id=bundles.CONTAINER_ID, facts=bundles.facts()) == "0123456789ab\n"
 
 
 def test_resolv_conf_follows_the_machines_as_far_as_it_is_of_use() -> None:

@@ -164,3 +164,11 @@ def test_a_record_that_is_none_is_refused(field: str, value: object) -> None:
     plain = json.loads(json.dumps(to_json(leased(network(), "c", Endpoint("p_default")))))
     with pytest.raises((KeyError, TypeError, ValueError)):
         from_json({**plain, field: value})
+
+
+def test_a_network_sends_no_more_at_once_than_the_machine_can() -> None:
+    def mtu(of_machine: int, own: int = 0) -> int:
+        wanted = DesiredNetwork(name="p", mtu=own)
+        return wire(wanted, pool=POOL, taken=(), uplink="", names=True, now=0.0, machine_mtu=of_machine).mtu
+
+    assert [mtu(1500), mtu(9000), mtu(1400), mtu(1400, 1450)] == [0, 0, 1400, 1450]
