@@ -38,7 +38,7 @@ class Network:
     subnets: tuple[Subnet, ...] = ()
     labels: Mapping[str, str] = field(factory=dict)
     mtu: int = 0
-    """From `driver_opts: com.docker.network.driver.mtu`; 0 = 1500, or what the machine sends at most if that is less."""
+    """`driver_opts: com.docker.network.driver.mtu`; 0 = 1500, or what the machine sends at most if that is less."""
     bridge_name: str = ""
     """`driver_opts: com.docker.network.bridge.name`; "" = ours."""
     masquerade: bool = True
