@@ -33,7 +33,7 @@ CASES = Path(__file__).parent / "cases" / "plan"
 CREATED_AT = 1_700_000_000.0
 KEYS = {
     *("name", "stack", "profiles", "images", "absent", "before", "before_images", "actual", "do", "policy"),
-    *("plan", "unchanged", "warnings", "differences", "steps", "error", "networks", "volumes"),
+    *("plan", "unchanged", "warnings", "differences", "steps", "error", "networks", "volumes", "volume_users"),
 }
 
 
@@ -118,7 +118,8 @@ def actual(
     now: DesiredStack,
     before: DesiredStack,
     networks: Mapping[str, Any] | None = None,
-    volumes: Mapping[str, str] | None = None,
+    named_volumes: Mapping[str, str] | None = None,
+    volume_users: Mapping[str, Iterable[str]] | None = None,
 ) -> ActualStack:
     """What is there. `described` maps `SERVICE-NUMBER` to `STATUS [EXIT CODE]`, or to a mapping with `status` and
 
@@ -159,7 +160,7 @@ def actual(
             started_at=0.0,
             finished_at=0.0,
         )
-    return ActualStack.of("p", found.values(), networks_there(networks, before, found), volumes)
+    return ActualStack.of("p", found.values(), networks_there(networks, before, found), named_volumes, volume_users)
 
 
 def _made(stack: DesiredStack, key: str, fields: Mapping[str, Any]) -> DesiredContainer:
@@ -184,7 +185,12 @@ class Situation:
         before = project(case["before"], ["*"]) if "before" in case else self._everything()
         self.before = desired(before, images=case.get("before_images", case.get("images")))
         self.actual = actual(
-            case.get("actual") or {}, self.desired, self.before, case.get("networks"), case.get("volumes")
+            case.get("actual") or {},
+            self.desired,
+            self.before,
+            case.get("networks"),
+            case.get("volumes"),
+            case.get("volume_users"),
         )
 
     def _everything(self) -> Project:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from composer.actual.parse import actual_of
-from composer.actual.state import ActualContainer, ActualNetwork, ActualStack
+from composer.actual.state import ActualContainer, ActualNetwork, ActualStack, named_volumes
 from composer.frozen import replace
 from composer.host import records
 from composer.host.state import snapshot
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 def observe(paths: Paths, project: str) -> ActualStack:
     """The containers of one project as they are now; networks are left out."""
-    mine = [record for record in records.every(paths) if record.get("project") == project]
-    return ActualStack.of(project, (_seen(paths, record) for record in mine))
+    return _containers_of(paths, project, records.every(paths))
+
+
+def _containers_of(paths: Paths, project: str, every: Iterable[dict[str, Any]]) -> ActualStack:
+    return ActualStack.of(project, (_seen(paths, record) for record in every if record.get("project") == project))
 
 
 def observe_stack(paths: Paths, project: str, names: Collection[str] = (), *, faults: bool = True) -> ActualStack:
@@ -28,7 +31,8 @@ def observe_stack(paths: Paths, project: str, names: Collection[str] = (), *, fa
     """
     from composer.host import networks, volumes
 
-    seen = observe(paths, project)
+    every = list(records.every(paths))
+    seen = _containers_of(paths, project, every)
     ids = {one.id for one in seen.containers}
     found = [
         networks.without_strays(paths, wiring)
@@ -38,7 +42,17 @@ def observe_stack(paths: Paths, project: str, names: Collection[str] = (), *, fa
     seen_networks = observe_networks(paths, found, faults=faults)
     if faults and seen_networks:
         seen_networks = _with_lost_ends(paths, seen.containers, seen_networks)
-    return ActualStack.of(project, seen.containers, seen_networks, volumes.named(paths))
+    anonymous = {str(name) for one in every for name in _values(one.get("volumes"))}
+    users: dict[str, list[str]] = {}
+    for record in every:
+        if record.get("project") != project:
+            for name in named_volumes(record.get("spec")):
+                users.setdefault(name, []).append(str(record.get("name") or record["id"][:12]))
+    return ActualStack.of(project, seen.containers, seen_networks, volumes.named(paths, anonymous), users)
+
+
+def _values(found: object) -> Iterable[object]:
+    return found.values() if isinstance(found, dict) else ()
 
 
 def observe_networks(paths: Paths, found: Iterable[Wiring], *, faults: bool = True) -> tuple[ActualNetwork, ...]:

@@ -74,6 +74,13 @@ class ActualContainer:
     published: tuple[PublishedPort, ...] = ()
 
 
+def named_volumes(spec: Any) -> frozenset[str]:
+    """The named volumes a container uses, from its `ContainerSpec` as JSON values; whatever else that may be."""
+    mounts = spec.get("mounts") if isinstance(spec, Mapping) else None
+    found = mounts if isinstance(mounts, list) else []
+    return frozenset(str(mount["volume"]) for mount in found if isinstance(mount, dict) and "volume" in mount)
+
+
 @frozen(shown=False)
 class ActualNetwork:
     """One network as found. `faults` say in words what is missing of it; none: it works."""
@@ -97,6 +104,8 @@ class ActualStack:
     networks: Mapping[str, ActualNetwork] = field(factory=dict)
     volumes: Mapping[str, str] = field(factory=dict)
     """Named volumes of the store: name to the project they were made for ("" = none)."""
+    volume_users: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    """The containers of other stacks that use named volumes, by name of the volume; each by its own name."""
 
     @classmethod
     def of(
@@ -105,11 +114,18 @@ class ActualStack:
         containers: Iterable[ActualContainer],
         networks: Iterable[ActualNetwork] = (),
         volumes: Mapping[str, str] | None = None,
+        volume_users: Mapping[str, Iterable[str]] | None = None,
     ) -> ActualStack:
         """The stack of these, given in any order: plans do not depend on how a directory is listed."""
         in_order = sorted(containers, key=lambda one: (one.service, one.oneoff, one.number, one.created_at, one.id))
         by_name = {one.name: one for one in sorted(networks, key=lambda one: one.name)}
-        return cls(project=project, containers=tuple(in_order), networks=by_name, volumes=dict(volumes or {}))
+        return cls(
+            project=project,
+            containers=tuple(in_order),
+            networks=by_name,
+            volumes=dict(volumes or {}),
+            volume_users={name: tuple(sorted(users)) for name, users in (volume_users or {}).items()},
+        )
 
     def networks_of(self, one: ActualContainer) -> tuple[ActualNetwork, ...]:
         """Those on which the container has a lease."""

@@ -9,8 +9,10 @@ Texts of whole tables make them where there is none; with `replacing` they take 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
+from composer.model.addresses import is_link_name
 from composer.model.wiring import GATEWAY_PORT, RESOLVER, Wiring
 
 UPLINKS = "uplinks"
@@ -19,6 +21,9 @@ UPLINKS = "uplinks"
 _ANY = {"", "0.0.0.0", "::"}  # noqa: S104  these are compared with, nothing listens there
 
 _PORT = "meta l4proto . th dport"
+
+_PROTOCOLS = {"tcp", "udp"}
+_PLAIN = frozenset("0123456789abcdefABCDEF.:/")
 
 Elements = Mapping[str, Mapping[str, str]]
 """By set or map of the machine's table: keys, each with its value ("" in a set)."""
@@ -43,11 +48,15 @@ class Inside:
 
     def __init__(self, wiring: Wiring, up: str) -> None:
         self._wiring = wiring
-        self._bridge = f'"{wiring.bridge}"'
-        self._up = f'"{up}"' if wiring.uplink else ""
+        self._bridge = _quoted(wiring.bridge)
+        self._up = _quoted(up) if wiring.uplink else ""
         v4 = (wiring.gateway4, wiring.subnet4, wiring.link4, "ip")
         v6 = (wiring.gateway6, wiring.subnet6, wiring.link6, "ip6")
-        self._families = [family for family in (v4, v6) if family[1]]
+        self._families = [
+            (_plain(gateway), _plain(subnet), (_plain(machine), _plain(here)), ip)
+            for gateway, subnet, (machine, here), ip in (v4, v6)
+            if subnet
+        ]
 
     def guard(self) -> list[str]:
         """Nothing from a container names the router's own 127.0.0.0/8."""
@@ -122,7 +131,7 @@ def _inner_elements(wiring: Wiring) -> Elements:
     for one in wiring.publications:
         own = "own4" if one.host_ip.startswith("127.") else "pub4"
         name = "pub6" if ":" in one.address else own
-        found[name].setdefault(f"{one.protocol} . {one.inner}", f"{one.address} . {one.target}")
+        found[name].setdefault(_joined(one.protocol, one.inner), _joined(one.address, one.target))
     return found
 
 
@@ -131,6 +140,7 @@ def _inner_elements(wiring: Wiring) -> Elements:
 
 def resolver(table: str, gateway: str) -> str:
     """The table of a container whose names are answered on its network's gateway."""
+    gateway = _plain(gateway)
     return _resolver(
         table,
         [f"ip daddr {RESOLVER} {protocol} dport 53 dnat ip to {gateway}:{GATEWAY_PORT}" for protocol in ("udp", "tcp")],
@@ -140,9 +150,10 @@ def resolver(table: str, gateway: str) -> str:
 
 def own_resolver(table: str, port: int) -> str:
     """The table of a container with a name server of its own on another port of the resolver's address."""
+    server = f"{RESOLVER}:{_plain(port)}"
     return _resolver(
         table,
-        [f"ip daddr {RESOLVER} {protocol} dport 53 dnat ip to {RESOLVER}:{port}" for protocol in ("udp", "tcp")],
+        [f"ip daddr {RESOLVER} {protocol} dport 53 dnat ip to {server}" for protocol in ("udp", "tcp")],
         [],
     )
 
@@ -200,13 +211,13 @@ def host_change(table: str, old: Wiring | None, new: Wiring | None) -> str:
 
     "" if nothing does. All of it is one transaction: it fails as a whole if the table does not hold what `old` says.
     """
-    before, after = (_elements([wiring] if wiring else []) for wiring in (old, new))
+    before, after = _elements(_sound([old] if old else [])), _elements([new] if new else [])
     return _change(table, before, after)
 
 
 def host_removal(table: str, wiring: Wiring) -> tuple[str, ...]:
     """One text for each element that a network may have in the machine's table, each to be tried by itself."""
-    elements = _elements([wiring])
+    elements = _elements(_sound([wiring]))
     return tuple(
         line for name, has in elements.items() for key in has for line in _element("delete", table, name, [key])
     )
@@ -217,7 +228,7 @@ def host_table(table: str, wirings: Iterable[Wiring]) -> str:
 
     Of two networks that claim one port the first has it: one odd record must not keep the others from working.
     """
-    return _host_header(table) + _change(table, _elements([]), _elements(wirings))
+    return _host_header(table) + _change(table, _elements([]), _elements(_sound(wirings)))
 
 
 def replacing(table: str, text: str) -> str:
@@ -230,6 +241,14 @@ def no_table(table: str) -> str:
     return f"table inet {table} {{}}\ndelete table inet {table}\n"
 
 
+def _sound(wirings: Iterable[Wiring]) -> Iterator[Wiring]:
+    """Those whose elements can be written. Those of the others cannot be there, either."""
+    for wiring in wirings:
+        with suppress(ValueError):
+            _elements([wiring])
+            yield wiring
+
+
 def _elements(wirings: Iterable[Wiring]) -> Elements:
     found: dict[str, dict[str, str]] = {
         name: {} for name in (UPLINKS, "routers4", "routers6", "at4", "any4", "at6", "any6")
@@ -237,21 +256,41 @@ def _elements(wirings: Iterable[Wiring]) -> Elements:
     for wiring in wirings:
         if not wiring.uplink:
             continue
-        found[UPLINKS][f'"{wiring.uplink}"'] = ""
+        found[UPLINKS][_quoted(wiring.uplink)] = ""
         for name, (_, here) in (("routers4", wiring.link4), ("routers6", wiring.link6)):
             if here:
-                found[name][here] = ""
+                found[name][_plain(here)] = ""
         for one in wiring.publications:
             version, here = ("6", wiring.link6[1]) if ":" in one.address else ("4", wiring.link4[1])
-            key = f"{one.protocol} . {one.published}"
+            leads, key = _joined(here, one.inner), (one.protocol, one.published)
             if here and one.host_ip in _ANY:
-                found[f"any{version}"].setdefault(key, f"{here} . {one.inner}")
+                found[f"any{version}"].setdefault(_joined(*key), leads)
             elif here and (":" in one.host_ip) == (version == "6"):
-                found[f"at{version}"].setdefault(f"{one.host_ip} . {key}", f"{here} . {one.inner}")
+                found[f"at{version}"].setdefault(_joined(one.host_ip, *key), leads)
     return found
 
 
 # the language ---------------------------------------------------------------------------------------------
+
+
+def _quoted(name: str) -> str:
+    """The name of a link. As it may come from a damaged record: raises `ValueError` for what cannot be one."""
+    if not is_link_name(name):
+        raise ValueError(f"{name!r} cannot be a link's name")
+    return f'"{name}"'
+
+
+def _plain(value: str | int) -> str:
+    """An address, a CIDR, a number or a protocol. Raises `ValueError` for what could say anything else."""
+    text = str(value)
+    if text not in _PROTOCOLS and not _PLAIN.issuperset(text):
+        raise ValueError(f"{text!r} is neither an address nor a number")
+    return text
+
+
+def _joined(*values: str | int) -> str:
+    """A key or value of several parts."""
+    return " . ".join(map(_plain, values))
 
 
 def _table(table: str, lines: Iterable[str]) -> str:

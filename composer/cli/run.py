@@ -214,16 +214,16 @@ def _connect(options: Globals, stack: DesiredStack, container: DesiredContainer,
     """
     from composer.plan.oneoff import plan_oneoff
 
-    if container.spec.ports:
-        from composer.execute.published import check
-        from composer.plan.plan import Node, Plan
-        from composer.plan.steps import CreateContainer
-
-        step = CreateContainer(subject=container.name, because="run", container=container, container_id=new_id)
-        check(options.paths, Plan(nodes=(Node(1, step),)))
     if container.spec.networks or any(isinstance(mount, NamedVolume) for mount in container.spec.mounts):
         actual = observe_stack(options.paths, container.project, stack.networks)
         found = plan_oneoff(stack, actual, container, new_id)
+        if container.spec.ports:
+            from composer.execute.published import check
+            from composer.plan.plan import Node, Plan
+            from composer.plan.steps import CreateContainer
+
+            step = CreateContainer(subject=container.name, because="run", container=container, container_id=new_id)
+            check(options.paths, Plan(nodes=(*found.nodes, Node(len(found.nodes) + 1, step))))
         road.warn(found.warnings)
         road.apply(options, found)
 

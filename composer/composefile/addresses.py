@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from composer.model.addresses import is_link_name
+
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
@@ -17,7 +19,6 @@ _HEX = frozenset("0123456789abcdef")
 MAX_DNS_NAME: Final = 253
 _MAX_LABEL = 63
 MAX_NETWORK_NAME: Final = 128
-MAX_INTERFACE_NAME: Final = 15
 
 
 def shortest_address(text: str) -> str:
@@ -88,14 +89,14 @@ def is_container_name(text: str) -> bool:
 
 
 def is_interface_name(text: str) -> bool:
-    """May an interface be called so? The kernel's rule, and ASCII; `lo` is taken."""
-    return (
-        0 < len(text) <= MAX_INTERFACE_NAME
-        and text.isascii()
-        and text.isprintable()
-        and text not in {".", "..", "lo"}
-        and not any(char in "/: " for char in text)
-    )
+    """May an interface be called so? `all` and `default` have a meaning of their own among the kernel's settings."""
+    return is_link_name(text) and text not in {"all", "default", "lo"}
+
+
+def is_bridge_name(text: str) -> bool:
+    """May a network's bridge be called so? Beside it are the way out and the containers' ends, as we call them."""
+    ours = text == "up0" or (len(text) == 13 and text[0] == "v" and _HEX.issuperset(text[1:]))
+    return is_interface_name(text) and not ours
 
 
 def _is_octet(text: str) -> bool:

@@ -86,6 +86,35 @@ def _check_references(name: str, service: Node, stack: Stack) -> None:
             stack.findings.complain(f"not a link: {shown(item.text)!r}", item.mark, path, hint)
         else:
             check_name(alias, item, path, stack.findings)
+    _check_aliases(name, service, stack.findings)
+
+
+def _check_aliases(name: str, service: Node, findings: Findings) -> None:
+    """A name server that is given two meanings of one name, or a circle, does not start. Case is nothing to it."""
+    meant: dict[str, tuple[str, str, Node, Path]] = {}
+    for key in ("links", "external_links"):
+        links = service.at(key)
+        for index, item in enumerate(links.elements if links else ()):
+            path: Path = ("services", name, key, index)
+            target, alias = split_link(item.text)
+            if findings.touches(path):
+                continue
+            before = meant.setdefault(alias.lower(), (target, alias, item, path))
+            if before[:2] != (target, alias):
+                findings.complain(f"{shown(alias)} stands for {shown(before[0])} already", item.mark, path)
+    follow = {name: one[0].lower() for name, one in meant.items() if one[0] != one[1]}
+    done: set[str] = set()
+    for start in follow:
+        at = start
+        trail: dict[str, None] = {}
+        while at in follow and at not in done and at not in trail:
+            trail[at] = None
+            at = follow[at]
+        if at in trail:
+            names = [*trail][[*trail].index(at) :]
+            message = f"names in a circle: {' → '.join(map(shown, (*names, at)))}"
+            findings.complain(message, meant[at][2].mark, meant[at][3], "each must lead to a service or container")
+        done |= trail.keys()
 
 
 def _is_optional(service: Node, other: str) -> bool:

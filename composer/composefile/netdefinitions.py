@@ -10,6 +10,7 @@ from composer.composefile.checks import did_you_mean
 from composer.composefile.netbind import real_name
 from composer.composefile.networks import NAME_HINT
 from composer.composefile.tree import Findings, Node, Path, shown
+from composer.model.addresses import is_usable
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -122,7 +123,7 @@ def _check_config(config: Node, subnet: IPv4Network | IPv6Network, path: Path, f
     from ipaddress import ip_address
 
     text = config.items["subnet"]
-    if subnet.is_loopback or subnet.is_multicast or subnet.network_address.is_unspecified:
+    if not is_usable(subnet):
         findings.complain(f"no container can have an address of {subnet}", text.mark, (*path, "subnet"))
     elif subnet.num_addresses < 4:
         message = f"{subnet} has no room for a gateway and a container"

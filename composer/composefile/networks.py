@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from composer.composefile.addresses import (
-    MAX_INTERFACE_NAME,
+    is_bridge_name,
     is_dns_name,
     is_interface_name,
     is_network_name,
@@ -16,6 +16,7 @@ from composer.composefile.addresses import (
     version_of,
 )
 from composer.composefile.tree import Findings, Node, Path, shown
+from composer.model.addresses import MAX_LINK_NAME, pool_network
 
 NAME_HINT: Final = "letters, digits, dots, dashes and underscores; a letter or digit first"
 _BRIDGE = "com.docker.network.bridge."
@@ -28,7 +29,6 @@ _OPTIONS: Final = (MTU, BRIDGE_NAME, ICC, MASQUERADE, HOST_BINDING)
 _MIN_MTU, _MAX_MTU = 68, 65535
 TRUE: Final = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 _FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
-_SMALLEST_POOL = 28
 
 
 def network(node: Node, path: Path, findings: Findings) -> Node:
@@ -76,8 +76,9 @@ def _option(key: str, node: Node, path: Path, findings: Findings) -> Node:
         findings.complain("a driver option that is not supported", node.key or mark, path, known)
     elif key == MTU and not (text.isascii() and text.isdecimal() and _MIN_MTU <= int(text[:6]) <= _MAX_MTU):
         findings.complain(f"must be {_MIN_MTU} to {_MAX_MTU}, not {shown(text)!r}", mark, path)
-    elif key == BRIDGE_NAME and not is_interface_name(text):
-        findings.complain(_not_an_interface(text), mark, path, _INTERFACE_HINT)
+    elif key == BRIDGE_NAME and not is_bridge_name(text):
+        hint = f"{_INTERFACE_HINT}; so are up0, and v with 12 hexadecimal digits"
+        findings.complain(_not_an_interface(text), mark, path, hint)
     elif key in {ICC, MASQUERADE} and text not in TRUE | _FALSE:
         findings.complain(f"must be true or false, not {shown(text)!r}", mark, path)
     elif key == HOST_BINDING and (not shortest_address(text) or version_of(text) != 4):
@@ -137,7 +138,7 @@ def _check_end(end: Node, path: Path, findings: Findings) -> None:
         findings.complain(message, interface.mark, (*path, "interface_name"), _INTERFACE_HINT)
 
 
-_INTERFACE_HINT = f"at most {MAX_INTERFACE_NAME} characters of ASCII without slash, colon and space; `lo` is taken"
+_INTERFACE_HINT = f"at most {MAX_LINK_NAME} {NAME_HINT}; all, default and lo are taken"
 
 
 def _not_an_interface(text: str) -> str:
@@ -219,18 +220,10 @@ def address_pool(node: Node, path: Path, findings: Findings) -> Node:
     done: list[Node] = []
     for index, item in enumerate(items):
         here = (*path, index) if isinstance(node.value, list) else path
-        cidr = parse_cidr(item.text)
-        if cidr is None or cidr.version != 4:
-            message = f"not an IPv4 network: {shown(item.text)!r}"
-            findings.complain(message, item.mark, here, "as in 172.24.0.0/13")
-        elif str(cidr.network_address) != item.text.partition("/")[0]:
-            message = f"{shown(item.text)} has bits set behind its prefix"
-            findings.complain(message, item.mark, here, f"did you mean {cidr}?")
-        elif cidr.prefixlen > _SMALLEST_POOL or not cidr.prefixlen or cidr.is_loopback or cidr.is_multicast:
-            hint = f"a network of /{_SMALLEST_POOL} or larger that machines may have"
-            findings.complain(f"no network can get its addresses from {cidr}", item.mark, here, hint)
-        else:
-            done.append(item.with_value(str(cidr)))
+        try:
+            done.append(item.with_value(pool_network(shown(item.text))))
+        except ValueError as error:
+            findings.complain(str(error), item.mark, here, "as in 172.24.0.0/13")
     if not items:
         findings.complain("an empty pool", node.mark, path, "remove it, or write as in 172.24.0.0/13")
     return node.with_value(done)

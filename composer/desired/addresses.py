@@ -11,13 +11,12 @@ from typing import Final, NamedTuple
 
 from composer.digest import sha256_hex
 from composer.errors import NetworkError
+from composer.model.addresses import pool_network
 
 DEFAULT_POOL: Final = ("172.24.0.0/13", "10.201.0.0/16")
 """2,048 networks of 254 containers in space that routers at home and VPNs use little; more if docker has taken it."""
 _NETWORK_PREFIX = 24
 _LINK_PREFIX = 31
-_SMALLEST_PREFIX = 29
-"""A network that can be used holds a gateway and a few containers."""
 
 
 class Span(NamedTuple):
@@ -36,15 +35,10 @@ def span(cidr: str) -> Span:
 
 def check_pool(pool: Iterable[str]) -> tuple[str, ...]:
     """The pool in the shortest form. Raises `ValueError` with what is wrong with it."""
-    done = []
-    for text in pool:
-        network = ip_network(text, strict=True)
-        if network.version != 4 or network.prefixlen > _SMALLEST_PREFIX - 1:
-            raise ValueError(f"{text!r} has no room: an IPv4 network of /{_SMALLEST_PREFIX - 1} or larger")
-        done.append(str(network))
+    done = tuple(map(pool_network, pool))
     if not done:
         raise ValueError("it is empty")
-    return tuple(done)
+    return done
 
 
 def free_subnet(pool: Collection[str], taken: Iterable[str]) -> str:

@@ -103,7 +103,7 @@ class Machine:
         volumes.create_named(self._paths, volume.name, project=volume.project, key=volume.key, labels=volume.labels)
 
     def remove_volume(self, name: str) -> None:
-        volumes.remove(self._paths, name)
+        volumes.remove_named(self._paths, name)
 
     def pull_image(self, reference: str, on_progress: OnProgress) -> None:
         """See `image.transfer.pull`."""
@@ -244,10 +244,11 @@ class Machine:
 
     def _make_volumes(self, container: DesiredContainer, record: dict[str, Any], root: str) -> None:
         for mount in container.spec.mounts:
-            if isinstance(mount, NamedVolume) and not mount.nocopy:
+            if isinstance(mount, NamedVolume):
                 from composer.host import rootfs
 
-                volumes.fill_once(self._paths, mount.volume, partial(rootfs.copy_up, root, mount.target))
+                fill = None if mount.nocopy else partial(rootfs.copy_up, root, mount.target)
+                volumes.prepare(self._paths, mount.volume, fill)
             if not isinstance(mount, AnonymousVolume) or mount.target in record["volumes"]:
                 continue
             # The record names the volume before it is there: a crash cannot leave one that nobody knows.

@@ -298,23 +298,12 @@ class Networking:
 
     def keep_ports(self, container: DesiredContainer, record: dict[str, Any]) -> tuple[Kept, ...]:
         """Takes the container's ports on the machine, and notes in its record which. Raises `NetworkError`."""
-        from composer.execute.published import held, owner
-        from composer.host import ports
+        from composer.execute.published import keep
 
-        spec = container.spec
-        wirings = [self._wiring(end.network) for end in spec.networks]
-        way, way6 = way_out(spec, wirings, 4), way_out(spec, wirings, 6)
-        if way is None and way6 is None:
+        kept = keep(self._paths, container, record, [self._wiring(end.network) for end in container.spec.networks])
+        if not kept:
             record.pop("published", None)
             return ()  # all its networks are internal: nothing leads to it
-        binding = way.host_binding if way else ""
-        kept = ports.keep(
-            [port._replace(host_ip=port.host_ip or binding) for port in spec.ports],
-            ipv6=way6 is not None,
-            held=held(self._paths, record["id"], container.project, record["replaces"]),
-            owner=lambda port, number: owner(self._paths, port, number),
-            where=f'service "{container.service}"',
-        )
         record["published"] = [[one.port.protocol, one.port.host_ip, one.published, one.port.target] for one in kept]
         # Before the shim has them: what a crash leaves is known for whose they are.
         records.write(self._paths, record, sync=False)

@@ -24,6 +24,8 @@ Held = Collection[tuple[str, int]]
 """Ports (protocol, number) of a container that is about to give them up."""
 Owner = Callable[[Port, int], str]
 """Which container has this number of the port, in words; "" if none has."""
+_GATE = "127.83.75.80"
+"""Of those that take a port over the remains of connections only one is let in: who has the port there, too."""
 _TRIES = 16
 """How often any port is asked for, until it is free for IPv4 and IPv6."""
 
@@ -68,19 +70,36 @@ def _keep(port: Port, *, ipv6: bool, held: Held) -> Kept | None:
             for family, address in _addresses(port, ipv6=ipv6):
                 # Of a free port the first socket finds the number, the second must get the same.
                 taken = sockets[0].getsockname()[1] if sockets else number
-                sockets.append(opened.enter_context(_taken(port, family, address, taken, held)))
+                sockets.append(opened.enter_context(_taken(port, family, address, taken, held, gate=not sockets)))
             opened.pop_all()
             return Kept(port, sockets[0].getsockname()[1], tuple(sockets))
     return None
 
 
-def _taken(port: Port, family: int, address: str, number: int, held: Held) -> socket.socket:
+def _taken(port: Port, family: int, address: str, number: int, held: Held, *, gate: bool) -> socket.socket:
     try:
-        return _bound(port, family, address, number, shared=False)
+        return _bound(port, family, address, number)
     except OSError as error:
-        if error.errno != errno.EADDRINUSE or (port.protocol, number) not in held:
+        is_held = (port.protocol, number) in held
+        if error.errno != errno.EADDRINUSE or not (is_held or port.protocol == "tcp"):
             raise
-    return _bound(port, family, address, number, shared=True)
+    if is_held:
+        # Only together with a socket that lets itself be shared, and has the same owner.
+        return _bound(port, family, address, number, socket.SO_REUSEPORT, *_over_remains(port))
+    if not gate:
+        return _bound(port, family, address, number, *_over_remains(port))
+    # Two that let themselves be shared would both get the port. That this one was bound without tells the kernel to
+    # look at each socket of the port from now on, also at what it allows later.
+    with _bound(port, socket.AF_INET, _GATE, number) as first:
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return _bound(port, family, address, number, *_over_remains(port))
+
+
+def _over_remains(port: Port) -> tuple[int, ...]:
+    """With what a socket is bound although connections of a program that has ended are remembered (TIME_WAIT). UDP has
+    none, and two servers would share a port.
+    """
+    return (socket.SO_REUSEADDR,) if port.protocol == "tcp" else ()
 
 
 def candidates(port: Port) -> range | tuple[int, ...]:
@@ -95,7 +114,7 @@ def is_taken(port: Port, number: int, *, ipv6: bool = False) -> bool:
     """Whether somebody else has the port, whether or not he listens. Raises `OSError` for an address we lack."""
     for family, address in _addresses(port, ipv6=ipv6):
         try:
-            _bound(port, family, address, number, shared=False).close()
+            _bound(port, family, address, number, *_over_remains(port)).close()
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return True
@@ -109,15 +128,16 @@ def _addresses(port: Port, *, ipv6: bool) -> list[tuple[int, str]]:
     return [(socket.AF_INET, ""), *([(socket.AF_INET6, "::")] if ipv6 else [])]
 
 
-def _bound(port: Port, family: int, address: str, number: int, *, shared: bool) -> socket.socket:
+def _bound(port: Port, family: int, address: str, number: int, *options: int) -> socket.socket:
+    """A socket with the port, bound with these options set."""
     one = socket.socket(family, _KINDS[port.protocol] | socket.SOCK_CLOEXEC)
     try:
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if shared:
-            # Only together with a socket that lets itself be shared, and has the same owner.
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        for option in options:
+            one.setsockopt(socket.SOL_SOCKET, option, 1)
         one.bind((address, number))
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         # Once we have it: of two that ask at the same time only one gets it, and its successor may share it.
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except BaseException:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from composer.actual.state import ActualContainer, ActualStack
+from composer.actual.state import ActualContainer, ActualStack, PublishedPort
 from composer.desired.names import dns_names
 from composer.desired.state import DesiredContainer, DesiredService, DesiredStack, Endpoint
+from composer.model.network import Port
 from composer.plan.networks import NetworkVerdict
 from composer.plan.plan import Draft
 from composer.plan.steps import AssignAddresses, CreateNetwork, Member, RemoveContainer, RemoveNetwork, RepairNetwork
 from composer.plan.verdicts import Replacement, Verdict
+
+_ALL_ADDRESSES = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  these are compared with, nothing listens there
 
 
 class Stop(Protocol):
@@ -47,11 +50,14 @@ class Attaching:
         remade = {name for name, verdict in self._networks.items() if verdict.action == "remake"}
         leaving: dict[str, list[int]] = {name: [] for name in remade}
         replaced = {change.old.id: change for verdict in verdicts.values() for change in verdict.replaced}
+        newcomers: list[tuple[DesiredContainer, ActualContainer | None]]
+        newcomers = [(change.new, change.old) for change in replaced.values()]
+        newcomers += [(new, None) for verdict in verdicts.values() for new, _, _ in verdict.made]
         going = {gone.container.id for verdict in verdicts.values() for gone in verdict.removed}
         for one in self._actual.containers:
             on = [name for name in remade if one.id in self._actual.networks[name].wiring.leases]
             change = replaced.get(one.id)
-            if change is not None and (on or self._holds_its_address(change)):
+            if change is not None and (on or self._holds_its_address(change) or _has_to_yield(change, newcomers)):
                 step = self._remove_first(change, stop)
                 for name in on:
                     leaving[name].append(step)
@@ -151,6 +157,49 @@ class Attaching:
     def before_start(self, one: ActualContainer) -> tuple[int, ...]:
         """The steps that must be done before a container that exists can be started again."""
         return tuple(number for end in ends_of(one) for number in self._ready.get(end.network, ()))
+
+
+def needs_port_of(new: DesiredContainer, old: ActualContainer | None, other: ActualContainer) -> bool:
+    """Whether a new container, in the place of `old` if there is one, waits for a port that `other` has."""
+    return any(_needs(port, old, held) for port in new.spec.ports for held in other.published)
+
+
+def _has_to_yield(change: Replacement, newcomers: Iterable[tuple[DesiredContainer, ActualContainer | None]]) -> bool:
+    """Whether the old container has a port that a new one other than its successor asks for, with whom it cannot be
+    shared. `newcomers`: each new container, and which one it replaces.
+    """
+    if not change.old.status.can_signal:
+        return False
+    stay = [port for port in change.new.spec.ports if not _is_range(port)]
+    may_stay = change.new.spec.ports
+    return any(
+        _needs(port, old, held) and not any(_covers(own, held) for own in (may_stay if _is_range(port) else stay))
+        for new, old in newcomers
+        if new is not change.new
+        for port in new.spec.ports
+        for held in change.old.published
+    )
+
+
+def _needs(port: Port, old: ActualContainer | None, held: PublishedPort) -> bool:
+    """Whether a port can only be had when it is not held any more. Of a range who has a number keeps it."""
+    has_one = _is_range(port) and old is not None and any(_covers(port, one) for one in old.published)
+    return not has_one and _covers(port, held)
+
+
+def _is_range(port: Port) -> bool:
+    return "-" in port.published
+
+
+def _covers(port: Port, held: PublishedPort) -> bool:
+    first, dash, last = port.published.partition("-")
+    hosts = {port.host_ip, held.host_ip}
+    return (
+        bool(first)
+        and port.protocol == held.protocol
+        and int(first) <= held.published <= int(last if dash else first)
+        and (len(hosts) == 1 or not hosts.isdisjoint(_ALL_ADDRESSES))
+    )
 
 
 def assign_step(name: str, members: Iterable[Member]) -> AssignAddresses:

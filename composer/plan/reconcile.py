@@ -12,7 +12,7 @@ from composer.actual.state import ActualContainer, ActualStack, Status
 from composer.desired.state import DesiredContainer, DesiredService, DesiredStack
 from composer.errors import ContainerError, ImageNotFound, UsageError
 from composer.model.service import Dependency
-from composer.plan.attaching import Attaching, networks_of
+from composer.plan.attaching import Attaching, needs_port_of, networks_of
 from composer.plan.networks import judge_networks
 from composer.plan.order import dependents, ordered, selected
 from composer.plan.plan import Draft, Plan
@@ -189,15 +189,17 @@ class _Writer:
         """The services, of those written so far, that have a container of this name."""
         return [service for service, found in self._containers.items() if any(name == container for _, name in found)]
 
-    def _making_room(self, new: DesiredContainer) -> tuple[int, ...]:
-        """The removals a new container must wait for: an orphan may have its name, or a port it wants."""
-        ports = {(port.protocol, port.published) for port in new.spec.ports}
-        has_port = {
-            one.id
-            for one in self._actual.containers
-            if ports and any((found.protocol, str(found.published)) in ports for found in one.published)
-        }
-        return tuple(step for one_id, (name, step) in self._removals.items() if name == new.name or one_id in has_port)
+    def _making_room(self, new: DesiredContainer, old: ActualContainer | None = None) -> tuple[int, ...]:
+        """The removals a new container must wait for: who goes, or gives way to its own successor, may have its name or
+        a port it wants. `old` is the one it replaces.
+        """
+        for verdict in self._verdicts.values():
+            for removal in verdict.removed:
+                if needs_port_of(new, old, removal.container):
+                    self._remove(removal)
+        has_port = {one.id for one in self._actual.containers if needs_port_of(new, old, one)}
+        gone = [step for one_id, (name, step) in self._removals.items() if name == new.name or one_id in has_port]
+        return (*gone, *(step for one_id, step in self._attaching.removed.items() if one_id in has_port))
 
     def _wreck(self, new_id: str) -> tuple[int, ...]:
         """The removal of what a crash has left of the very container that is to be made."""
@@ -253,6 +255,8 @@ class _Writer:
 
     def _remove(self, removal: Removal) -> None:
         one = removal.container
+        if one.id in self._removals:
+            return  # a service written before waits for it
         after: tuple[int, ...] = ()
         if one.status.is_alive:
             after = (self._stop_once(one, removal.because, removed=True),)
@@ -275,7 +279,7 @@ class _Writer:
         first_gone = () if gone is None else (gone,)
         first = (
             pull
-            + self._making_room(change.new)
+            + self._making_room(change.new, change.old)
             + self._attaching.before_create(change.new, change.new_id, first_gone + self._wreck(change.new_id))
             + self._before_sharing(service)
             + self._volume_steps(service)

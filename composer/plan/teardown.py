@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from composer.actual.state import ActualContainer, ActualStack, Status
+from composer.actual.state import ActualContainer, ActualStack, Status, named_volumes
 from composer.desired.names import dns_names
 from composer.desired.networks import BRIDGE
 from composer.errors import ContainerError
@@ -93,12 +93,13 @@ def plan_down(
         gone.append(draft.add(remove, after=stops.get(one.id, ())))
     removals += gone
     left = [one for one in actual.containers if not is_ours(one)]
+    kept = []
     if volumes and not services:
-        removals += [
-            draft.add(RemoveVolume(subject=name, because="down -v"), after=tuple(gone))
-            for name, project in actual.volumes.items()
-            if project == actual.project and not any(name in volume_names_of(one) for one in left)
-        ]
+        for name in (name for name, project in actual.volumes.items() if project == actual.project):
+            if users := _users_of_volume(actual, name, left):
+                kept.append(f"volume {name} stays: {users} it")
+            else:
+                removals.append(draft.add(RemoveVolume(subject=name, because="down -v"), after=tuple(gone)))
     if not left:
         removals.append(
             draft.add(RemoveStack(subject=actual.project, because="nothing of it is left"), after=tuple(removals))
@@ -106,17 +107,18 @@ def plan_down(
     for reference in dict.fromkeys(images):
         draft.add(RemoveImage(subject=reference, because="--rmi"), after=tuple(removals))
     warnings = [f"network {name} stays: {users} on it" for name, users in in_use.items()] if not services else []
+    warnings += kept
     if left and not services:
         names = ", ".join(one.name for one in left if one.service not in disabled)
         warnings += [f"left: {names}; --remove-orphans removes them"] if names else []
     return draft.finish(warnings=tuple(warnings))
 
 
-def volume_names_of(one: ActualContainer) -> frozenset[str]:
-    """The named volumes a container uses, as its record has them."""
-    mounts = one.spec.get("mounts")
-    found = mounts if isinstance(mounts, list) else []
-    return frozenset(str(mount["volume"]) for mount in found if isinstance(mount, dict) and "volume" in mount)
+def _users_of_volume(actual: ActualStack, name: str, left: Iterable[ActualContainer]) -> str:
+    """Who will use a volume, in words: those of the stack that are `left`, and those of others. "" = nobody."""
+    shown = [one.name for one in left if name in named_volumes(one.spec)]
+    shown += [f"{user} of another stack" for user in actual.volume_users.get(name, ())]
+    return f"{', '.join(shown)} {'uses' if len(shown) == 1 else 'use'}" if shown else ""
 
 
 def _networks_to_remove(

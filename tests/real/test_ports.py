@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -123,6 +124,66 @@ def test_of_two_who_ask_at_once_one_gets_the_port(free: int) -> None:
     for one in kept:
         one.close()
     assert (len(kept), len(results)) == (2, 7)
+
+
+@pytest.fixture(params=["of a server", "of a client"])
+def remains(request: pytest.FixtureRequest) -> int:
+    """A port that nobody has, and that a connection of an ended program is remembered of (TIME_WAIT)."""
+    with socket.socket() as server, socket.socket() as client:
+        for one in (server, client):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(("127.0.0.1", 0))
+        server.listen()
+        client.connect(server.getsockname())
+        first, second = server.accept()[0], client
+        if request.param == "of a client":
+            first, second = second, first
+        left = int(first.getsockname()[1])
+        first.close()
+        assert second.recv(1) == b""
+        second.close()
+    with socket.socket() as plain, pytest.raises(OSError, match="in use"):
+        plain.bind(("", left))
+    return left
+
+
+def test_remembered_connections_do_not_keep_a_port_and_nobody_else_gets_in_over_them(remains: int) -> None:
+    port = Port(80, str(remains))
+    assert not is_taken(port, remains)
+    (old,) = take(port)
+    assert is_taken(port, remains)
+    (new,) = take(port, held=remains)
+    old.close()
+    for options in ((), (socket.SO_REUSEADDR,)):
+        with socket.socket() as other:
+            for option in options:
+                other.setsockopt(socket.SOL_SOCKET, option, 1)
+            with pytest.raises(OSError, match="in use"):
+                other.bind(("", remains))
+    with pytest.raises(NetworkError):
+        take(port)
+    new.close()
+    (both,) = take(port, ipv6=True)
+    both.close()
+
+
+def test_over_remembered_connections_too_only_one_of_two_gets_the_port(remains: int) -> None:
+    start, kept = threading.Barrier(8), []
+
+    def ask() -> None:
+        start.wait()
+        with suppress(NetworkError):
+            kept.extend(take(Port(80, str(remains))))
+
+    several = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in several:
+        thread.start()
+    for thread in several:
+        thread.join()
+    for one in kept:
+        one.close()
+    assert len(kept) <= 1
+    take(Port(80, str(remains)))[0].close()
 
 
 def test_udp_and_tcp_are_two_things(free: int) -> None:

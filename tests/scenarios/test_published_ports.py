@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from netlab import HOST4, HOST6, call, listening
 from scenarios.conftest import Stack
-from scenarios.wires import QUIET, address, free_ports, inside, is_free, machine, small_machine, wiring
+from scenarios.wires import QUIET, address, free_ports, inside, is_free, machine, on_machine, small_machine, wiring
 
 pytestmark = pytest.mark.real
 
@@ -198,4 +198,63 @@ def test_an_address_the_machine_lacks_is_told(stack: Stack) -> None:
     stack.write(f"services:\n  web:\n{QUIET}    ports: ['192.0.2.77:8080:80']\n")
     assert "this machine has no address 192.0.2.77" in stack("up", "-d", code=1).stderr
     assert stack.states() == {}
+    stack.assert_nothing_left()
+
+
+def test_ports_move_between_services(stack: Stack) -> None:
+    first = free_ports(stack, 2)
+
+    def up(a: str, b: str) -> None:
+        stack.write(f"services:\n  a:\n{QUIET}    ports: [{a}]\n  b:\n{QUIET}    ports: [{b}]\n")
+        stack("up", "-d")
+
+    one, two = f"'{first}:80'", f"'{first + 1}:80'"
+    for a, b in ((one, ""), ("", one), (two, one), (one, two), (one, f"'{first}-{first + 1}:80'")):
+        up(a, b)
+        for name, port in (("a", a), ("b", b)):
+            if port:
+                with listening(inside(stack, f"web-{name}-1"), 80) as server:
+                    number = first + 1 if "-" in port or port == two else first
+                    assert reached(machine(stack), server, "127.0.0.1", number)
+    stack("down")
+    stack.assert_nothing_left()
+
+
+def test_the_address_that_a_network_binds_ports_to_counts_before_anything_is_made(stack: Stack) -> None:
+    port = free_ports(stack)
+    stack.write(
+        f"services:\n  web:\n{QUIET}    ports: ['{port}:80']\n"
+        "networks: {default: {driver_opts: {com.docker.network.bridge.host_binding_ipv4: 127.0.0.2}}}\n"
+    )
+    with listening(machine(stack), port, "tcp", "127.0.0.2"):
+        assert f"port 127.0.0.2:{port}/tcp is taken by" in stack("up", "-d", code=1).stderr
+    assert stack.states() == {}
+    stack.assert_nothing_left()
+    with listening(machine(stack), port, "tcp", "127.0.0.1"):
+        stack("run", "--rm", "--service-ports", "web", "true")
+        stack("down")
+        stack("up", "-d")
+    stack("down")
+    stack.assert_nothing_left()
+
+
+def test_a_port_taken_on_ipv6_alone_counts_before_anything_is_made(stack: Stack) -> None:
+    port = free_ports(stack)
+    stack.write(f"services:\n  web:\n{QUIET}    ports: ['{port}:80']\nnetworks: {{default: {{enable_ipv6: true}}}}\n")
+    with listening(machine(stack), port, "tcp", "::1"):
+        assert f"port {port}/tcp is taken by" in stack("plan", code=1).stderr
+        assert f"port {port}/tcp is taken by" in stack("up", "-d", code=1).stderr
+    assert stack.states() == {}
+    stack.assert_nothing_left()
+
+
+def test_a_port_of_nobody_known_is_waited_for_only_when_it_is_needed(stack: Stack) -> None:
+    """It may be that of a shim that is just ending."""
+    port = free_ports(stack)
+    stack.write(f"services:\n  web:\n{QUIET}    ports: ['{port}:80']\n")
+    with on_machine(stack, socket.socket) as ending:
+        ending.bind(("", port))
+        assert "CreateContainer" in stack("plan").stdout
+        assert f"port {port}/tcp is taken" in stack("up", "-d", code=1).stderr
+    stack("down")
     stack.assert_nothing_left()

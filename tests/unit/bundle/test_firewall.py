@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
+import pytest
+
 from composer.bundle import firewall
 from composer.frozen import replace
 from composer.model.wiring import Lease, Publication, Wiring
@@ -212,3 +214,44 @@ def test_names_of_a_container_are_led_to_its_gateway() -> None:
     own = firewall.own_resolver("names", 61053)
     assert "tcp dport 53 dnat ip to 127.0.0.11:61053" in own
     assert "c_post" not in own
+
+
+EVIL = 'a" accept; #'
+
+
+@pytest.mark.parametrize(
+    "wiring",
+    [
+        replace(SHOP, bridge=EVIL),
+        replace(SHOP, bridge=""),
+        replace(SHOP, gateway4=EVIL),
+        replace(SHOP, subnet4=EVIL),
+        replace(SHOP, link4=("10.9.0.0", EVIL)),
+        *(with_ports(SHOP, WEB._replace(**{field: EVIL})) for field in ("protocol", "inner", "address", "target")),
+    ],
+)
+def test_a_damaged_record_adds_no_rule_to_a_router(wiring: Wiring) -> None:
+    with pytest.raises(ValueError, match=r"accept|link's name"):
+        firewall.router(wiring, "jk", "up0")
+
+
+@pytest.mark.parametrize(
+    "wiring",
+    [
+        replace(SHOP, uplink=EVIL),
+        replace(SHOP, link4=("10.9.0.0", EVIL)),
+        *(with_ports(SHOP, WEB._replace(**{field: EVIL})) for field in ("protocol", "host_ip", "published", "inner")),
+    ],
+)
+def test_a_damaged_record_adds_nothing_to_the_machine_and_keeps_nobody_from_it(wiring: Wiring) -> None:
+    with pytest.raises(ValueError, match="accept"):
+        firewall.host_change("jocker", None, wiring)
+    other = with_ports(replace(SHOP, name="b", uplink="jk00000002"), WEB)
+    assert firewall.host_table("jocker", [wiring, other]) == firewall.host_table("jocker", [other])
+    assert firewall.host_change("jocker", wiring, None) == ""
+    assert firewall.host_removal("jocker", wiring) == ()
+
+
+def test_a_resolver_is_led_to_addresses_alone() -> None:
+    with pytest.raises(ValueError, match="accept"):
+        firewall.resolver("names", EVIL)

@@ -10,6 +10,7 @@ from stackcases import complaints_of, load
 
 import composer.composefile
 from composer.composefile.addresses import (
+    is_bridge_name,
     is_dns_name,
     is_interface_name,
     is_network_name,
@@ -273,7 +274,10 @@ def test_names() -> None:
     assert all(map(is_network_name, ["n", "a.b-c_D", "9"]))
     assert not any(map(is_network_name, ["", "-n", "a/b", "a b", "é", "n" * 129]))
     assert all(map(is_interface_name, ["eth0", "a.b", "x" * 15]))
-    assert not any(map(is_interface_name, ["", "x" * 16, "a/b", "a:b", "a b", ".", "..", "lo", "é"]))
+    bad = ["", "x" * 16, "a/b", "a:b", "a b", ".", "..", "lo", "é", "all", "default", "e%d", 'a"', "a;", "a#", "-a"]
+    assert not any(map(is_interface_name, bad))
+    assert all(map(is_bridge_name, ["br0", "v0123456789a", "v0123456789ag", "up1"]))
+    assert not any(map(is_bridge_name, [*bad, "up0", "v0123456789ab"]))
 
 
 def test_ports() -> None:

@@ -108,9 +108,14 @@ def test_neither_end_of_a_subnet_is_given() -> None:
     ("pool", "message"),
     [
         ([], "empty"),
-        (["10.0.0.1/8"], "host bits"),
-        (["fd00::/64"], "no room"),
-        (["10.0.0.0/29"], "no room"),
+        (["10.0.0.1/8"], "bits set behind"),
+        (["fd00::/64"], "not an IPv4 network"),
+        (["10.0.0.0/29"], "no pool"),
+        (["10.0.0.0/16", "8.0.0.0/7"], "no pool"),
+        (["0.0.0.0/8"], "no machine"),
+        (["127.0.0.0/24"], "no machine"),
+        (["240.0.0.0/8"], "no machine"),
+        (["10.0.0.0/255.0.0.0"], "not an IPv4 network"),
         (["x"], "x"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -73,4 +74,49 @@ def test_external_volumes_are_used_and_left(stack: Stack) -> None:
     stack("down", "-t", "0", "-v")
     stack("-f", "maker.yml", "-p", "maker", "exec", "-T", "one", "ls", "/data")
     stack("-f", "maker.yml", "-p", "maker", "down", "-t", "0", "-v")
+    stack.assert_nothing_left()
+
+
+def test_a_volume_stays_as_long_as_another_stack_uses_it(stack: Stack) -> None:
+    stack.write(STACK)
+    stack("up", "-d")
+    other = stack.another("other")
+    other.write(
+        f"services:\n  one:\n{SERVICE}    volumes: [d:/data]\nvolumes: {{d: {{external: true, name: web_data}}}}\n"
+    )
+    other("up", "-d")
+    inside(stack, "one", "echo kept > /data/file")
+    said = stack("down", "-t", "0", "-v").stderr
+    assert "volume web_data stays: other-one-1 of another stack uses it" in said
+    assert inside(other, "one", "cat /data/file").stdout == "kept\n"
+    other("down", "-t", "0")
+    stack("down", "-v")
+    stack.assert_nothing_left()
+
+
+def test_who_uses_an_empty_volume_sees_what_is_put_into_it_later(stack: Stack) -> None:
+    stack.write(
+        f"services:\n  bare:\n{SERVICE}    volumes: ['v:/nothing']\n"
+        f"  full:\n{SERVICE}    volumes: ['v:/home']\nvolumes: {{v: }}\n"
+    )
+    stack("up", "-d", "bare")
+    stack("up", "-d")
+    assert inside(stack, "bare", "ls /nothing").stdout == "app\n"
+    inside(stack, "bare", "echo > /nothing/mine")
+    assert inside(stack, "full", "ls /home").stdout == "app\nmine\n"
+    stack("down", "-t", "0", "-v")
+    stack.assert_nothing_left()
+
+
+def test_names_like_those_of_anonymous_volumes(stack: Stack) -> None:
+    name = "ab" * 32
+    stack.write(f"services:\n  one:\n{SERVICE}    volumes: [data:/data, /own]\nvolumes: {{data: {{name: {name!r}}}}}\n")
+    stack("up", "-d")
+    assert "Volume" not in stack("plan").stdout
+    (anonymous,) = set(os.listdir(stack.paths.volumes)) - {name}
+    other = stack.another("other")
+    other.write(f"services:\n  one:\n{SERVICE}    volumes: [data:/data]\nvolumes: {{data: {{name: {anonymous!r}}}}}\n")
+    assert f"volume {anonymous} is the anonymous one of container" in other("up", "-d", code=1).stderr
+    other("down", "-v")
+    stack("down", "-t", "0", "-v")
     stack.assert_nothing_left()
