@@ -33,7 +33,18 @@ CASES = Path(__file__).parent / "cases" / "plan"
 CREATED_AT = 1_700_000_000.0
 KEYS = {
     *("name", "stack", "profiles", "images", "absent", "before", "before_images", "actual", "do", "policy"),
-    *("plan", "unchanged", "warnings", "differences", "steps", "error", "networks", "volumes", "volume_users"),
+    *(
+        "plan",
+        "unchanged",
+        "warnings",
+        "differences",
+        "steps",
+        "error",
+        "networks",
+        "volumes",
+        "others",
+        "volume_users",
+    ),
 }
 
 
@@ -192,6 +203,7 @@ class Situation:
             case.get("volumes"),
             case.get("volume_users"),
         )
+        self.actual = replace(self.actual, others=case.get("others") or {})
 
     def _everything(self) -> Project:
         return project(self.case.get("stack", "services: {}"), ["*"])

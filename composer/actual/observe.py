@@ -48,7 +48,11 @@ def observe_stack(paths: Paths, project: str, names: Collection[str] = (), *, fa
         if record.get("project") != project:
             for name in named_volumes(record.get("spec")):
                 users.setdefault(name, []).append(str(record.get("name") or record["id"][:12]))
-    return ActualStack.of(project, seen.containers, seen_networks, volumes.named(paths, anonymous), users)
+    others = {
+        str(record.get("name")): str(record.get("project")) for record in every if record.get("project") != project
+    }
+    found_stack = ActualStack.of(project, seen.containers, seen_networks, volumes.named(paths, anonymous), users)
+    return replace(found_stack, others=others)
 
 
 def _values(found: object) -> Iterable[object]:

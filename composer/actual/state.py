@@ -104,6 +104,8 @@ class ActualStack:
     networks: Mapping[str, ActualNetwork] = field(factory=dict)
     volumes: Mapping[str, str] = field(factory=dict)
     """Named volumes of the store: name to the project they were made for ("" = none)."""
+    others: Mapping[str, str] = field(factory=dict)
+    """The containers of other stacks: name to project."""
     volume_users: Mapping[str, tuple[str, ...]] = field(factory=dict)
     """The containers of other stacks that use named volumes, by name of the volume; each by its own name."""
 

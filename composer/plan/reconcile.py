@@ -357,13 +357,21 @@ class _Writer:
             )
 
     def check_names(self) -> None:
-        """A name is given once. Raises `ContainerError` if a container that stays has that of a new one."""
+        """A name is given once. Raises `ContainerError` if a container that stays, of this stack or another, has that
+        of a new one.
+        """
         leaving = set(self._removals)
         for verdict in self._verdicts.values():
             leaving |= {change.old.id for change in verdict.replaced} | {gone.container.id for gone in verdict.removed}
         owners = {one.name: one.service for one in self._actual.containers if one.id not in leaving}
         for verdict in self._verdicts.values():
             for new in (*(change.new for change in verdict.replaced), *(made[0] for made in verdict.made)):
+                if new.name in self._actual.others:
+                    raise ContainerError(
+                        f'service "{new.service}": the name {new.name} is taken by a container of '
+                        f'stack "{self._actual.others[new.name]}"',
+                        hint="another container_name, or another project name (-p)",
+                    )
                 if new.name in owners:
                     raise ContainerError(
                         f'service "{new.service}": the name {new.name} is taken by a container of '
