@@ -44,13 +44,11 @@ def observe_stack(paths: Paths, project: str, names: Collection[str] = (), *, fa
         seen_networks = _with_lost_ends(paths, seen.containers, seen_networks)
     anonymous = {str(name) for one in every for name in _values(one.get("volumes"))}
     users: dict[str, list[str]] = {}
-    for record in every:
-        if record.get("project") != project:
-            for name in named_volumes(record.get("spec")):
-                users.setdefault(name, []).append(str(record.get("name") or record["id"][:12]))
-    others = {
-        str(record.get("name")): str(record.get("project")) for record in every if record.get("project") != project
-    }
+    foreign = [record for record in every if record.get("project") != project]
+    for record in foreign:
+        for name in named_volumes(record.get("spec")):
+            users.setdefault(name, []).append(str(record.get("name") or record["id"][:12]))
+    others = {str(record.get("name")): str(record.get("project")) for record in foreign}
     found_stack = ActualStack.of(project, seen.containers, seen_networks, volumes.named(paths, anonymous), users)
     return replace(found_stack, others=others)
 
