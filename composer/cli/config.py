@@ -12,6 +12,7 @@ import typer
 from composer.cli import road
 from composer.cli.globals import Globals, one_of
 from composer.cli.options import Services
+from composer.desired.build import desire
 from composer.errors import UsageError
 from composer.model.service import Project
 
@@ -68,7 +69,7 @@ def _lines(items: Any) -> str:
 
 
 def _hashes(options: Globals, project: Project, wanted: str) -> str:
-    stack = road.desired(options.paths, project)
+    stack = desire(project, road.images(options.paths, project))
     names = stack.services if wanted == "*" else wanted.split(",")
     for name in names:
         if name not in stack.services:

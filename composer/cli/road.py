@@ -13,6 +13,7 @@ from composer.actual.state import ActualStack
 from composer.cli.globals import Globals
 from composer.desired.build import desire
 from composer.desired.state import DesiredStack
+from composer.errors import StackFileError
 from composer.host.files import locked
 from composer.host.log_sizes import trim
 from composer.image.config import ImageConfig
@@ -58,7 +59,11 @@ def images(paths: Paths, project: Project) -> dict[str, ImageConfig]:
 
 
 def desired(paths: Paths, project: Project) -> DesiredStack:
-    """What should be there, as far as the images that are here say. Raises `StackFileError`."""
+    """What should be there, as far as the images that are here say. Raises `StackFileError`, also for what the file
+    says rightly but jocker cannot do.
+    """
+    if project.refusals:
+        raise StackFileError(project.refusals)
     return desire(project, images(paths, project))
 
 

@@ -1,4 +1,4 @@
-"""What may stand where: unknown keys, keys we do not support yet, wrong types. All complaints, each with its place.
+"""What may stand where: unknown keys and wrong types. All complaints, each with its place.
 
 Runs on each document by itself. What is wrong is complained about and left out, so that the passes after
 this one meet nothing they do not know.
@@ -11,6 +11,7 @@ from composer.composefile.shapes import CHOICES, NULL_HERE, SHAPES, Choice, Shap
 from composer.composefile.support import NO_EXTENSIONS, Support, keys_of
 from composer.composefile.tree import Findings, Mark, Node, Path, Scalar, shown
 
+_REFUSALS = frozenset({Support.REFUSED, Support.LATER})
 _NAMED = {"services": "service", "networks": "network", "volumes": "volume", "services.*.networks": "network"}
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
@@ -100,12 +101,15 @@ class _Checker:
         keys = keys_of(parent)
         support = keys.get(key)
         mark = child.key or child.mark
-        if support is Support.LATER:
-            if child.tag != "reset":
-                self.findings.complain("not supported yet", mark, path)
-            return None
         if support is not None:
-            return self.node(child, path, f"{parent}.{key}" if parent else key)
+            below = f"{parent}.{key}" if parent else key
+            if support in _REFUSALS:
+                self.findings.may_refuse = True
+                if below not in SHAPES:  # we cannot read it yet, either
+                    if child.tag != "reset":
+                        self.findings.complain("not supported yet", mark, path)
+                    return None
+            return self.node(child, path, below)
         if key.startswith("x-") and parent not in NO_EXTENSIONS:
             return child
         self.findings.complain("unknown key", mark, path, did_you_mean(key, list(keys)))
@@ -154,12 +158,12 @@ class _Checker:
     def _is_choice(self, word: str, choice: Choice, mark: Mark, path: Path) -> bool:
         if word in choice.accepted:
             return True
-        if word in choice.later or word.startswith(choice.later_prefixes or ("\0",)):
-            self.findings.complain(f"the {choice.what} {shown(word)} is not supported yet", mark, path)
-        else:
-            words = [*choice.accepted, *choice.later]
-            hint = did_you_mean(word, words) or "write one of " + ", ".join(filter(None, choice.accepted))
-            self.findings.complain(f"unknown {choice.what} {shown(word)!r}", mark, path, hint)
+        if choice.is_later(word):
+            self.findings.may_refuse = True
+            return True
+        words = [*choice.accepted, *choice.later]
+        hint = did_you_mean(word, words) or "write one of " + ", ".join(filter(None, choice.accepted))
+        self.findings.complain(f"unknown {choice.what} {shown(word)!r}", mark, path, hint)
         return False
 
     def _wrong_form(self, node: Node, path: Path, shape: Shape, found: str) -> None:

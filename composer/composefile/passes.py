@@ -120,12 +120,12 @@ def _assembled(
     tree: Node, name: str, sources: Sources, context: Context, read: Reader, with_services: tuple[str, ...]
 ) -> Project:
     environment, base, findings = context
-    written, defined = tree.at("services"), tree.at("networks")
-    networks = defined.items if defined else {}
-    everything = {key: completed(service) for key, service in (written.items.items() if written else ())}
+    networks = _entries(tree, "networks")
+    written = _entries(tree, "services")
+    everything = {key: completed(service) for key, service in written.items()}
     enabled, disabled = _by_profile(everything, sources.profiles, with_services, findings)
     check_services(enabled, disabled, findings)
-    if written is not None and (networks or any(not _WIRED.isdisjoint(one.items) for one in written.items.values())):
+    if networks or any(not _WIRED.isdisjoint(one.items) for one in written.values()):
         from composer.composefile.netchecks import check_wiring
 
         replicas = {key: replicas_of(service) for key, service in enabled.items()}
@@ -141,6 +141,17 @@ def _assembled(
     findings.raise_if_any()
 
     real = bind_networks(name, networks, enabled)
+    if findings.may_refuse:
+        from composer.composefile.refusals import refuse_by_table
+
+        refuse_by_table(
+            {
+                "services": enabled,
+                "networks": {key: node for key, node in networks.items() if key in real},
+                "volumes": {key: node for key, node in _entries(tree, "volumes").items() if key in volumes},
+            },
+            findings,
+        )
     pool = tree.at("x-jocker", "address_pool")
 
     def bound(services: Mapping[str, Node]) -> dict[str, Service]:
@@ -157,19 +168,24 @@ def _assembled(
         address_pool=tuple(item.text for item in pool.elements) if pool else (),
         environment=environment,
         warnings=tuple(findings.warnings),
+        refusals=tuple(findings.refusals),
         seccomp_profiles=seccomp,
         canonical=canonical_project(name, tree, enabled),
     )
 
 
+def _entries(tree: Node, section: str) -> dict[str, Node]:
+    node = tree.at(section)
+    return node.items if node else {}
+
+
 def _volumes(name: str, tree: Node, services: Mapping[str, Node], findings: Findings) -> dict[str, Volume]:
     """The volumes that the services use, by key. What cannot be is complained about."""
-    defined = tree.at("volumes")
-    if (defined is None or not defined.items) and not any(any(named_volumes(one)) for one in services.values()):
+    known = _entries(tree, "volumes")
+    if not known and not any(any(named_volumes(one)) for one in services.values()):
         return {}
     from composer.composefile.volumes import bind_volumes, check_volumes
 
-    known = defined.items if defined else {}
     check_volumes(name, services, known, findings)
     return bind_volumes(name, services, known)
 

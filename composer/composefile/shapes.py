@@ -209,12 +209,15 @@ NULL_HERE: Final = frozenset({
 
 
 class Choice(NamedTuple):
-    """The words of the specification for one place: those we act on, and those we refuse for now."""
+    """The words of the specification for one place: those we act on, and those a file may have but nobody runs."""
 
     what: str
     accepted: tuple[str, ...]
     later: tuple[str, ...] = ()
     later_prefixes: tuple[str, ...] = ()
+
+    def is_later(self, word: str) -> bool:
+        return word in self.later or word.startswith(self.later_prefixes or ("\0",))
 
 
 CHOICES: Final[Mapping[str, Choice]] = {

@@ -1,7 +1,7 @@
 """Every key of the Compose Specification, and what jocker does with it: the list `jocker config --support` prints.
 
-A key is supported, refused as "not supported yet", or accepted without effect on one machine. There is no fourth
-kind: what is not in these tables is unknown, and an unknown key is an error.
+A key is supported, accepted without effect on one machine, or refused: a file may have it, and `jocker config` prints
+it, but what makes containers says no, with its place. What is not in these tables is unknown: an error in the file.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ class Support(Enum):
     """What happens when a stack file uses a key."""
 
     SUPPORTED = "supported"
-    LATER = "not supported yet"
     NO_EFFECT = "accepted, no effect on one machine"
+    REFUSED = "refused"
+    """For good; the note says why."""
+    LATER = "not supported yet"
 
 
 Key = tuple[str, Support, str]
@@ -125,9 +127,11 @@ _LATER: Final[Mapping[str, str]] = {
     "services.*.volumes[].image": "subpath",
     "services.*.volumes[].volume": "labels subpath",
 }
+_REFUSED: Final[Mapping[str, str]] = {}
 _TABLES = (
     (Support.SUPPORTED, _SUPPORTED),
     (Support.NO_EFFECT, _NO_EFFECT),
+    (Support.REFUSED, _REFUSED),
     (Support.LATER, _LATER),
 )
 _NOTES: Final[Mapping[str, str]] = {
@@ -169,6 +173,11 @@ def keys_of(parent: str) -> dict[str, Support]:
     for support, table in reversed(_TABLES):
         found.update(dict.fromkeys(table.get(parent, "").split(), support))
     return found
+
+
+def why_refused(pattern: str) -> str:
+    """What to say about a key that is refused: the note, or that it is not supported yet."""
+    return _NOTES.get(pattern, "") or "not supported yet"
 
 
 def support_table() -> tuple[Key, ...]:

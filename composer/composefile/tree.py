@@ -76,6 +76,10 @@ class Findings:
 
     def __init__(self) -> None:
         self.complaints: list[Complaint] = []
+        self.refusals: list[Complaint] = []
+        """What is right, but cannot be run: no reason to refuse the file, only to refuse to run it."""
+        self.may_refuse = False
+        """A key or a word was seen that `refusals` has to look at once the files are merged."""
         self.warnings: list[str] = []
         self.ports = 0
         """How many ports the short forms have become: a range is short to write, so somebody must count."""
@@ -84,6 +88,12 @@ class Findings:
         complaint = Complaint(message, place_of(mark, path), hint)
         if complaint not in self.complaints:
             self.complaints.append(complaint)
+
+    def refuse(self, message: str, mark: Mark, path: Path, hint: str = "") -> None:
+        """For what the merged tree of enabled services says, only: what is merged away is not run."""
+        refusal = Complaint(message, place_of(mark, path), hint)
+        if refusal not in self.refusals:
+            self.refusals.append(refusal)
 
     def warn(self, message: str, mark: Mark, path: Path) -> None:
         warning = f"{place_of(mark, path)}: {message}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from composer.errors import Place
+from composer.errors import Complaint, Place
 from composer.frozen import field, frozen
 from composer.model.network import Attachment, Network, Port
 
@@ -181,6 +181,8 @@ class Project:
     """`x-jocker: {address_pool: …}`: CIDRs that networks without a subnet of their own get theirs from."""
     environment: Mapping[str, str] = field(factory=dict)
     warnings: tuple[str, ...] = ()
+    refusals: tuple[Complaint, ...] = ()
+    """What the file says rightly but jocker cannot do: whoever makes containers of the project must refuse."""
     seccomp_profiles: Mapping[str, str] = field(factory=dict)
     canonical: Mapping[str, Any] = field(factory=dict)
     """The canonical tree as plain values: what `jocker config` prints."""
