@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from composer.composefile.consistency import replicas_of
 from composer.composefile.netbind import (
@@ -17,7 +17,7 @@ from composer.composefile.netbind import (
     canonical_networks,
     canonical_ports,
 )
-from composer.composefile.tree import Date, Node, Path, place_of
+from composer.composefile.tree import Node, Path, place_of, plain
 from composer.model.network import Network
 from composer.model.service import (
     AnonymousVolume,
@@ -34,11 +34,17 @@ from composer.model.service import (
 )
 from composer.model.values import format_duration
 
+if TYPE_CHECKING:
+    from composer.model.life import Life
+
 _RETRY_ATTEMPTS = 3
 _NANOSECONDS = 1e9
-_KEPT_EMPTY = frozenset(
-    {"command", "entrypoint", "init", "scale", "deploy", "replicas", "stop_grace_period", "required"}
-)
+_KEPT_EMPTY = frozenset({
+    "command", "deploy", "develop", "entrypoint", "healthcheck", "init", "network_mode", "provider", "scale",
+    "stop_grace_period",
+})  # fmt: skip
+LIFE = frozenset({"healthcheck", "develop", "models", "provider", "pre_start", "post_start", "pre_stop"})
+"""Keys that few services have, and whose modules only these pay for."""
 
 
 def bind_service(
@@ -103,6 +109,7 @@ def bind_service(
         pull_policy=cast("PullPolicy", text("pull_policy") or "missing"),
         template=template,
         retry=_retry(service, defaults),
+        life=_life(service),
     )
 
 
@@ -224,6 +231,16 @@ def _retry(service: Node, defaults: Node | None) -> Retry | None:
     )
 
 
+def _life(service: Node) -> Life | None:
+    """What few stacks say: restarts, checks, hooks and the like."""
+    restart, policy = service.at("restart"), service.at("deploy", "restart_policy")
+    if LIFE.isdisjoint(service.items) and policy is None and (restart is None or restart.text in {"", "no"}):
+        return None
+    from composer.composefile.lifebind import bind_life
+
+    return bind_life(service)
+
+
 def canonical_project(name: str, tree: Node, services: Mapping[str, Node]) -> dict[str, Any]:
     """What `config` prints, as plain values: `name`, enabled services, networks and volumes of theirs, `x-…`.
 
@@ -231,7 +248,7 @@ def canonical_project(name: str, tree: Node, services: Mapping[str, Node]) -> di
     """
     whole: dict[str, Any] = {
         "name": name,
-        "services": {key: _canonical_service(service) for key, service in sorted(services.items())},
+        "services": {key: _canonical_service(service, services) for key, service in sorted(services.items())},
     }
     defined = tree.at("networks")
     if networks := canonical_networks(name, defined.items if defined else {}, services):
@@ -242,16 +259,24 @@ def canonical_project(name: str, tree: Node, services: Mapping[str, Node]) -> di
 
         if volumes := canonical_volumes(name, defined.items, services):
             whole["volumes"] = volumes
+    defined = tree.at("models")
+    if defined is not None and defined.items:
+        from composer.composefile.lifeprint import top_models
+
+        if models := top_models(defined.items, services):
+            whole["models"] = models
     whole.update({key: plain(node) for key, node in tree.items.items() if key.startswith("x-")})
     return whole
 
 
-def _canonical_service(service: Node) -> dict[str, Any]:
+def _canonical_service(service: Node, services: Mapping[str, Node]) -> dict[str, Any]:
     done: dict[str, Any] = {}
     for key, node in sorted(service.items.items()):
         if key.startswith("x-"):
             done[key] = plain(node)
             continue
+        if key == "depends_on":  # what is optional and not enabled: nobody would find it in the output
+            node = node.with_value({other: entry for other, entry in node.items.items() if other in services})
         value = _canonical_value(key, node)
         if value is not None and (key in _KEPT_EMPTY or value):
             done[key] = value
@@ -259,6 +284,10 @@ def _canonical_service(service: Node) -> dict[str, Any]:
 
 
 def _canonical_value(key: str, node: Node) -> Any:
+    if key in LIFE or key == "deploy":
+        from composer.composefile.lifeprint import printed
+
+        return None if node.value is None else printed(key, node, plain)
     match key:
         case "cpus":
             return int(number) if (number := cast("float", node.value)) == int(number) else number
@@ -302,13 +331,3 @@ def _canonical_mount(item: Node) -> dict[str, Any]:
 
 def _without_empty(entries: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entries.items() if value or isinstance(value, dict)}
-
-
-def plain(node: Node) -> Any:
-    """The tree as dicts, lists and scalars."""
-    value = node.value
-    if isinstance(value, dict):
-        return {key: plain(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [plain(child) for child in value]
-    return value.text if isinstance(value, Date) else value

@@ -78,7 +78,8 @@ def _service(service: Node, path: Path, base: Base, findings: Findings) -> Node:
     return service.with_value(entries)
 
 
-def _words(node: Node, path: Path, _base: Base, findings: Findings) -> Node | None:
+def words(node: Node, path: Path, _base: Base, findings: Findings) -> Node | None:
+    """A command line as a list of words; None after a complaint."""
     if not isinstance(node.value, str):
         return node
     from composer.composefile.shellwords import split_words
@@ -98,7 +99,7 @@ def _listed(node: Node, _path: Path, _base: Base, _findings: Findings) -> Node:
     return node if isinstance(node.value, list) else node.with_value([Node(node.value, node.mark)])
 
 
-def _paired(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+def paired(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
     """`K=V` items and mappings alike to a mapping of strings, or null for a key without a value."""
     pairs: dict[str, Node] = {}
     for index, item in enumerate(node.elements):
@@ -123,11 +124,11 @@ def _check_key(key: str, item: Node, path: Path, findings: Findings) -> None:
 
 
 def _labelled(node: Node, path: Path, base: Base, findings: Findings) -> Node:
-    """As `_paired`, but a key without a value has the empty one."""
-    paired = _paired(node, path, base, findings)
-    return paired.with_value({
+    """As `paired`, but a key without a value has the empty one."""
+    pairs = paired(node, path, base, findings)
+    return pairs.with_value({
         key: item.with_value("") if item.value is None and item.tag != "reset" else item
-        for key, item in paired.items.items()
+        for key, item in pairs.items.items()
     })  # fmt: skip
 
 
@@ -295,26 +296,50 @@ def _mac_address(node: Node, path: Path, _base: Base, findings: Findings) -> Nod
     return node
 
 
+def _deploy(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    return _with_labels(node, path, base, findings)
+
+
+def _life(name: str) -> Rule:
+    """The rule of that name in `life`, which few stacks need."""
+
+    def rule(node: Node, path: Path, base: Base, findings: Findings) -> Node | None:
+        from composer.composefile import life
+
+        found: Rule = getattr(life, name)
+        return found(node, path, base, findings)
+
+    return rule
+
+
 _RULES: Final[Mapping[str, Rule]] = {
     "annotations": _labelled,
     "cap_add": _capabilities,
     "cap_drop": _capabilities,
-    "command": _words,
+    "command": words,
     "depends_on": _dependencies,
+    "deploy": _deploy,
+    "develop": _life("develop"),
     "dns": _servers,
     "dns_opt": _resolver_options,
     "dns_search": _search_domains,
     "domainname": _domainname,
-    "entrypoint": _words,
+    "entrypoint": words,
     "env_file": _env_files,
-    "environment": _paired,
+    "environment": paired,
     "expose": _exposed,
     "extra_hosts": _extra_hosts,
+    "healthcheck": _life("healthcheck"),
     "labels": _labelled,
     "mac_address": _mac_address,
+    "models": _life("models"),
     "networks": _attachments,
     "ports": _ports,
+    "post_start": _life("hooks"),
+    "pre_start": _life("hooks"),
+    "pre_stop": _life("hooks"),
     "pull_policy": _pull_policy,
+    "restart": _life("restart"),
     "security_opt": _security_options,
     "stop_signal": _signal,
     "sysctls": _labelled,

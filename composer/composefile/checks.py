@@ -162,7 +162,7 @@ class _Checker:
             self.findings.may_refuse = True
             return True
         words = [*choice.accepted, *choice.later]
-        hint = did_you_mean(word, words) or "write one of " + ", ".join(filter(None, choice.accepted))
+        hint = did_you_mean(word, words) or "write one of " + ", ".join(filter(None, words))
         self.findings.complain(f"unknown {choice.what} {shown(word)!r}", mark, path, hint)
         return False
 

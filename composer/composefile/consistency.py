@@ -22,7 +22,7 @@ def check_services(services: Mapping[str, Node], disabled: Mapping[str, Node], f
     for name, service in services.items():
         path = ("services", name)
         image = service.at("image")
-        if (image is None or not image.text) and not findings.touches(path):
+        if (image is None or not image.text) and "provider" not in service.items and not findings.touches(path):
             findings.complain("needs an `image`", service.key or service.mark, path)
         _check_image(service, path, findings)
         _check_dependencies(name, service, services, disabled, findings)
@@ -132,6 +132,11 @@ def _check_count(service: Node, path: Path, findings: Findings) -> None:
     if scale is not None and replicas is not None and scale.value != replicas.value:
         message = f"scale is {scale.text}, but deploy.replicas is {replicas.text}"
         findings.complain(message, scale.mark, (*path, "scale"), "write one of them, or the same number twice")
+    mode = service.at("deploy", "mode")
+    if mode is not None and mode.text == "global" and replicas_of(service) > 1:
+        message = f"a global service has one container on a machine, not {replicas_of(service)}"
+        hint = "remove the mode, or the number"
+        findings.refuse(message, mode.mark, (*path, "deploy", "mode"), hint)
     name = service.at("container_name")
     if name is not None and name.text and replicas_of(service) > 1:
         message = f"{replicas_of(service)} containers cannot share one name"

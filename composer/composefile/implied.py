@@ -30,7 +30,7 @@ def completed(service: Node) -> Node:
         return service
     entries = dict(service.value)
     networks = entries.get("networks")
-    if "network_mode" not in entries and (networks is None or not networks.items):
+    if "network_mode" not in entries and "provider" not in entries and (networks is None or not networks.items):
         # the default network's place is that of the service: nothing in the file names it
         mark = service.key or service.mark
         entries["networks"] = Node({DEFAULT: Node(None, mark)}, mark)

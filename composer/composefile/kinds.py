@@ -70,6 +70,18 @@ def _whole(value: Scalar) -> Scalar:
     raise _mistyped("a whole number", value, quotes=False)
 
 
+def _real_int(value: Scalar) -> Scalar:
+    if isinstance(value, str):
+        raise _mistyped("a whole number, not quoted", value, quotes=False)
+    return _whole(value)
+
+
+def _option(value: Scalar) -> Scalar:
+    if isinstance(value, Date) or value is None:
+        raise _mistyped("a string, a number or a boolean", value)
+    return value
+
+
 def _count(value: Scalar) -> Scalar:
     number = _whole(value)
     if not isinstance(number, int) or number < 0:
@@ -153,6 +165,8 @@ KINDS: Mapping[str, Callable[[Scalar], Scalar]] = {
     "bool": _bool,
     "real bool": _real_bool,
     "int": _whole,
+    "real int": _real_int,
+    "option": _option,
     "count": _count,
     "positive": _positive,
     "limit": _limit,
@@ -170,6 +184,8 @@ NAMES: Mapping[str, str] = {
     "bool": "true or false",
     "real bool": "true or false",
     "int": "a whole number",
+    "real int": "a whole number",
+    "option": "a string, a number or a boolean",
     "count": "a whole number",
     "positive": "a whole number",
     "limit": "a whole number",

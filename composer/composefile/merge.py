@@ -14,6 +14,7 @@ from composer.composefile.tree import Findings, Node, Path
 _REPLACED: Final = frozenset({
     "services.*.command",
     "services.*.entrypoint",
+    "services.*.healthcheck.test",
     "services.*.ulimits.*",
 })  # fmt: skip
 """The right side stands alone; null too, which means "as the image says"."""

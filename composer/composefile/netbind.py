@@ -204,10 +204,14 @@ def _canonical_network(project: str, key: str, node: Node | None) -> dict[str, A
 
 def canonical_ends(node: Node) -> dict[str, Any]:
     """A service's `networks`; what is empty or zero is left out."""
-    return {
-        key: None if end.value is None else {part: value for part, value in _plain(end).items() if value}
-        for key, end in sorted(node.items.items())
-    }
+    return {key: None if end.value is None else _canonical_end(end) for key, end in sorted(node.items.items())}
+
+
+def _canonical_end(end: Node) -> dict[str, Any]:
+    done = {part: value for part, value in _plain(end).items() if value}
+    if "driver_opts" in done:
+        done["driver_opts"] = {key: option.text for key, option in sorted(end.items["driver_opts"].items.items())}
+    return done
 
 
 def canonical_ports(node: Node) -> list[dict[str, Any]]:

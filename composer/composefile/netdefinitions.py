@@ -63,7 +63,7 @@ def check_definitions(stack: Stack, used: Iterable[str]) -> None:
 
 def _check_external(network: Node, path: Path, findings: Findings) -> None:
     for key, node in network.items.items():
-        if key not in {"external", "name"} and not key.startswith("x-"):
+        if key not in {"external", "name"} and not key.startswith("x-") and node.value not in ({}, [], False, ""):
             message = "an external network is used as it is"
             findings.complain(message, node.key or node.mark, (*path, key), "remove this, or `external`")
 

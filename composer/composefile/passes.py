@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Final, NamedTuple
 
-from composer.composefile.bind import bind_service, canonical_project
+from composer.composefile.bind import LIFE, bind_service, canonical_project
 from composer.composefile.canonical import canonical
 from composer.composefile.checks import check_nulls, checked, did_you_mean
 from composer.composefile.consistency import check_services, load_seccomp, named_volumes, read_or_complain, replicas_of
@@ -125,6 +125,12 @@ def _assembled(
     everything = {key: completed(service) for key, service in written.items()}
     enabled, disabled = _by_profile(everything, sources.profiles, with_services, findings)
     check_services(enabled, disabled, findings)
+    models = _entries(tree, "models")
+    if models or any(not LIFE.isdisjoint(service.items) for service in written.values()):
+        from composer.composefile.life import check_life, check_models
+
+        check_models(models, findings)
+        check_life(enabled, models, findings)
     if networks or any(not _WIRED.isdisjoint(one.items) for one in written.values()):
         from composer.composefile.netchecks import check_wiring
 

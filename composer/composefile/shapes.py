@@ -145,6 +145,94 @@ _SERVICE: Final[Mapping[str, Shape]] = {
     "volumes[].volume.nocopy": _BOOL,
     "working_dir": _TEXT,
 }
+_DURATION: Final = Shape(scalar="duration")
+
+
+def _hook(key: str) -> dict[str, Shape]:
+    """The shapes of one command of `key` that is run in a container."""
+    return {
+        key: _KEYS,
+        f"{key}.command": _TEXT_OR_TEXTS,
+        f"{key}.environment": _PAIRS,
+        f"{key}.privileged": _BOOL,
+        f"{key}.user": _TEXT,
+        f"{key}.working_dir": _TEXT,
+    }
+
+
+def _update(key: str) -> dict[str, Shape]:
+    return {
+        key: _KEYS,
+        f"{key}.delay": _DURATION,
+        f"{key}.failure_action": _TEXT,
+        f"{key}.max_failure_ratio": Shape(scalar="number"),
+        f"{key}.monitor": _DURATION,
+        f"{key}.order": _TEXT,
+        f"{key}.parallelism": _COUNT,
+    }
+
+
+_HOOKS: Final = Shape(items="*")
+_LIFE: Final[Mapping[str, Shape]] = {
+    "deploy.endpoint_mode": _TEXT,
+    "deploy.labels": _PAIRS,
+    "deploy.mode": _TEXT,
+    "deploy.placement": _KEYS,
+    "deploy.placement.constraints": _TEXTS,
+    "deploy.placement.max_replicas_per_node": _COUNT,
+    "deploy.placement.preferences": Shape(items="*"),
+    "deploy.placement.preferences[]": _KEYS,
+    "deploy.placement.preferences[].spread": _TEXT,
+    "deploy.restart_policy": _KEYS,
+    "deploy.restart_policy.condition": _TEXT,
+    "deploy.restart_policy.delay": _DURATION,
+    "deploy.restart_policy.max_attempts": _COUNT,
+    "deploy.restart_policy.window": _DURATION,
+    **_update("deploy.rollback_config"),
+    **_update("deploy.update_config"),
+    "develop": _KEYS,
+    "develop.watch": Shape(items="*"),
+    "develop.watch[]": _KEYS,
+    "develop.watch[].action": _TEXT,
+    **_hook("develop.watch[].exec"),
+    "develop.watch[].ignore": _TEXT_OR_TEXTS,
+    "develop.watch[].include": _TEXT_OR_TEXTS,
+    "develop.watch[].initial_sync": Shape(scalar="real bool"),
+    "develop.watch[].path": _TEXT,
+    "develop.watch[].target": _TEXT,
+    "healthcheck": _KEYS,
+    "healthcheck.disable": _BOOL,
+    "healthcheck.interval": _DURATION,
+    "healthcheck.retries": _COUNT,
+    "healthcheck.start_interval": _DURATION,
+    "healthcheck.start_period": _DURATION,
+    "healthcheck.test": _TEXT_OR_TEXTS,
+    "healthcheck.timeout": _DURATION,
+    "models": Shape(items="text", entries="*"),
+    "models.*": _KEYS,
+    "models.*.endpoint_var": _TEXT,
+    "models.*.model_var": _TEXT,
+    "networks.*.driver_opts": Shape(entries="text or number"),
+    "post_start": _HOOKS,
+    **_hook("post_start[]"),
+    "pre_start": _HOOKS,
+    **_hook("pre_start[]"),
+    "pre_start[].image": _TEXT,
+    "pre_start[].per_replica": _BOOL,
+    "pre_stop": _HOOKS,
+    **_hook("pre_stop[]"),
+    "provider": _KEYS,
+    "provider.options": Shape(entries="*"),
+    "provider.options.*": Shape(scalar="option", items="option"),
+    "provider.type": _TEXT,
+}
+_MODEL: Final[Mapping[str, Shape]] = {
+    "": _KEYS,
+    ".context_size": Shape(scalar="real int"),
+    ".model": _TEXT,
+    ".name": _TEXT,
+    ".runtime_flags": _TEXTS,
+}
 _NETWORK: Final[Mapping[str, Shape]] = {
     "": _KEYS,
     ".attachable": _BOOL,
@@ -178,13 +266,15 @@ _VOLUME: Final[Mapping[str, Shape]] = {
 }
 SHAPES: Final[Mapping[str, Shape]] = {
     "": _KEYS,
+    "models": _NAMED,
+    **{f"models.*{key}": shape for key, shape in _MODEL.items()},
     "name": _TEXT,
     "networks": _NAMED,
     **{f"networks.*{key}": shape for key, shape in _NETWORK.items()},
     "version": Shape(scalar="scalar"),
     "services": _NAMED,
     "services.*": _KEYS,
-    **{f"services.*.{key}": shape for key, shape in _SERVICE.items()},
+    **{f"services.*.{key}": shape for key, shape in {**_SERVICE, **_LIFE}.items()},
     "volumes": _NAMED,
     **{f"volumes.*{key}": shape for key, shape in _VOLUME.items()},
     **{f"x-jocker{key}": shape for key, shape in _RETRY.items()},
@@ -192,7 +282,12 @@ SHAPES: Final[Mapping[str, Shape]] = {
     **{f"services.*.x-jocker{key}": shape for key, shape in _RETRY.items()},
 }
 
+_HOOK_PLACES: Final = ("post_start[]", "pre_start[]", "pre_stop[]", "develop.watch[].exec")
 NULL_HERE: Final = frozenset({
+    "services.*.develop",
+    "services.*.models.*",
+    *(f"services.*.{hook}.command" for hook in _HOOK_PLACES),
+    *(f"services.*.{hook}.environment.*" for hook in _HOOK_PLACES),
     "networks.*",
     "services.*.command",
     "services.*.entrypoint",
@@ -233,6 +328,14 @@ CHOICES: Final[Mapping[str, Choice]] = {
     "services.*.depends_on.*.condition": Choice(
         "condition", ("service_started", "service_completed_successfully"), ("service_healthy",)
     ),
+    "services.*.deploy.mode": Choice("mode", ("replicated", "global", ""), ("replicated-job", "global-job")),
+    "services.*.deploy.endpoint_mode": Choice("endpoint mode", ("vip", "dnsrr", "")),
+    "services.*.deploy.restart_policy.condition": Choice("condition", ("none", ""), ("any", "on-failure")),
+    "services.*.deploy.rollback_config.failure_action": Choice("action", ("continue", "pause", "")),
+    "services.*.deploy.rollback_config.order": Choice("order", ("start-first", "stop-first")),
+    "services.*.deploy.update_config.failure_action": Choice("action", ("continue", "pause", "rollback", "")),
+    "services.*.deploy.update_config.order": Choice("order", ("start-first", "stop-first")),
+    "services.*.develop.watch[].action": Choice("action", ("rebuild", "sync", "restart", "sync+restart", "sync+exec")),
     "services.*.cgroup": Choice("cgroup namespace", ("host", "private")),
     "networks.*.ipam.driver": Choice("IPAM driver", ("default", "")),
     "services.*.env_file[].format": Choice("format", ("raw",)),

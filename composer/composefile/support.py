@@ -38,8 +38,10 @@ _SUPPORTED: Final[Mapping[str, str]] = {
         profiles pull_policy read_only restart scale security_opt shm_size stdin_open stop_grace_period
         stop_signal sysctls tmpfs tty ulimits user uts volumes working_dir x-jocker""",
     "services.*.depends_on.*": "condition required restart",
-    "services.*.deploy": "replicas",
+    "services.*.deploy": "mode replicas restart_policy",
+    "services.*.deploy.restart_policy": "condition",
     "services.*.env_file[]": "format path required",
+    "services.*.healthcheck": "disable",
     "services.*.networks.*": """
         aliases gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address priority""",
     "services.*.ports[]": "host_ip protocol published target",
@@ -55,30 +57,38 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "x-jocker": "address_pool retry template",
     "x-jocker.retry": "attempts max_wait on wait",
 }
+_HOOK = "command environment privileged user working_dir"
+_UPDATE = "delay failure_action max_failure_ratio monitor order parallelism"
 _NO_EFFECT: Final[Mapping[str, str]] = {
     "": "version",
     "networks.*": "attachable",
     "networks.*.ipam": "options",
+    "services.*": "develop",
+    "services.*.deploy": "endpoint_mode labels placement rollback_config update_config",
+    "services.*.deploy.placement": "constraints max_replicas_per_node preferences",
+    "services.*.deploy.placement.preferences[]": "spread",
+    "services.*.deploy.rollback_config": _UPDATE,
+    "services.*.deploy.update_config": _UPDATE,
+    "services.*.develop": "watch",
+    "services.*.develop.watch[]": "action exec ignore include initial_sync path target",
+    "services.*.develop.watch[].exec": _HOOK,
     "services.*.ports[]": "app_protocol mode name",
     "services.*.volumes[]": "consistency",
     "services.*.volumes[].bind": "selinux",
 }
-_HOOK = "command environment privileged user working_dir"
 _RATES = "path rate"
 _DEVICE_REQUEST = "capabilities count device_ids driver options"
-_UPDATE = "delay failure_action max_failure_ratio monitor order parallelism"
 _FILE_REFERENCE = "gid mode source target uid"
 _LATER: Final[Mapping[str, str]] = {
-    "": "configs include models secrets",
+    "": "configs include secrets",
     "configs.*": "content environment external file labels name template_driver",
     "include[]": "env_file path project_directory",
-    "models.*": "context_size model name runtime_flags",
     "secrets.*": "driver driver_opts environment external file labels name template_driver",
     "services.*": """
         attach blkio_config build cgroup_parent configs cpu_count cpu_percent cpu_period cpu_quota
-        cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec develop device_cgroup_rules devices
+        cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec device_cgroup_rules devices
         extends gpus healthcheck isolation label_file logging mem_reservation mem_swappiness memswap_limit
-        models oom_kill_disable oom_score_adj platform post_start pre_start pre_stop provider
+        oom_kill_disable oom_score_adj platform post_start pre_start pre_stop provider
         pull_refresh_after runtime secrets storage_opt use_api_socket userns_mode volumes_from""",
     "services.*.blkio_config": (
         "device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device"
@@ -96,28 +106,19 @@ _LATER: Final[Mapping[str, str]] = {
     "services.*.build.ulimits.*": "hard soft",
     "services.*.configs[]": _FILE_REFERENCE,
     "services.*.credential_spec": "config file registry",
-    "services.*.deploy": "endpoint_mode labels mode placement resources restart_policy rollback_config update_config",
-    "services.*.deploy.placement": "constraints max_replicas_per_node preferences",
-    "services.*.deploy.placement.preferences[]": "spread",
+    "services.*.deploy": "resources",
     "services.*.deploy.resources": "limits reservations",
     "services.*.deploy.resources.limits": "cpus memory pids",
     "services.*.deploy.resources.reservations": "cpus devices generic_resources memory",
     "services.*.deploy.resources.reservations.devices[]": _DEVICE_REQUEST,
     "services.*.deploy.resources.reservations.generic_resources[]": "discrete_resource_spec",
     "services.*.deploy.resources.reservations.generic_resources[].discrete_resource_spec": "kind value",
-    "services.*.deploy.restart_policy": "condition delay max_attempts window",
-    "services.*.deploy.rollback_config": _UPDATE,
-    "services.*.deploy.update_config": _UPDATE,
-    "services.*.develop": "watch",
-    "services.*.develop.watch[]": "action exec ignore include initial_sync path target",
-    "services.*.develop.watch[].exec": _HOOK,
+    "services.*.deploy.restart_policy": "delay max_attempts window",
     "services.*.devices[]": "permissions source target",
     "services.*.extends": "file service",
     "services.*.gpus[]": _DEVICE_REQUEST,
-    "services.*.healthcheck": "disable interval retries start_interval start_period test timeout",
+    "services.*.healthcheck": "interval retries start_interval start_period test timeout",
     "services.*.logging": "driver options",
-    "services.*.models.*": "endpoint_var model_var",
-    "services.*.networks.*": "driver_opts",
     "services.*.post_start[]": _HOOK,
     "services.*.pre_start[]": f"{_HOOK} image per_replica",
     "services.*.pre_stop[]": _HOOK,
@@ -127,7 +128,13 @@ _LATER: Final[Mapping[str, str]] = {
     "services.*.volumes[].image": "subpath",
     "services.*.volumes[].volume": "labels subpath",
 }
-_REFUSED: Final[Mapping[str, str]] = {}
+_REFUSED: Final[Mapping[str, str]] = {
+    "": "models",
+    "models.*": "context_size model name runtime_flags",
+    "services.*": "models",
+    "services.*.models.*": "endpoint_var model_var",
+    "services.*.networks.*": "driver_opts",
+}
 _TABLES = (
     (Support.SUPPORTED, _SUPPORTED),
     (Support.NO_EFFECT, _NO_EFFECT),
@@ -136,6 +143,7 @@ _TABLES = (
 )
 _NOTES: Final[Mapping[str, str]] = {
     "version": "obsolete in the specification; a warning",
+    "models": "no model runner here",
     "networks.*.attachable": "every network of the machine is",
     "networks.*.driver": "bridge",
     "networks.*.driver_opts": "mtu, bridge name, icc, masquerading, host binding",
@@ -146,6 +154,17 @@ _NOTES: Final[Mapping[str, str]] = {
     "services.*.ports[].name": "documentation",
     "services.*.ports[].app_protocol": "documentation",
     "services.*.ports[].protocol": "tcp and udp",
+    "services.*.deploy.endpoint_mode": "a name has the addresses of all replicas: dnsrr",
+    "services.*.deploy.labels": "of the service, not of its containers",
+    "services.*.deploy.mode": "replicated, and global: one container",
+    "services.*.deploy.placement": "there is one machine",
+    "services.*.deploy.restart_policy.condition": "none",
+    "services.*.deploy.rollback_config": "nothing is rolled back",
+    "services.*.deploy.update_config": "all replicas are replaced at once",
+    "services.*.develop": "for watching only",
+    "services.*.healthcheck.disable": "also the test NONE",
+    "services.*.models": "no model runner here",
+    "services.*.networks.*.driver_opts": "a container's end on a network has no options here",
     "services.*.uts": "host",
     "services.*.restart": '"no" only',
     "services.*.depends_on.*.condition": "service_started and service_completed_successfully",

@@ -5,7 +5,7 @@ Nodes are never changed in place: a pass builds new ones. Aliases of YAML may sh
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from composer.errors import Complaint, Place, StackFileError
 
@@ -186,3 +186,13 @@ def _go_float(value: float) -> str:
         return f"{sign}0.{'0' * (-power - 1)}{digits}"
     digits = digits.ljust(power + 1, "0")
     return f"{sign}{digits[: power + 1]}" + (f".{digits[power + 1 :]}" if len(digits) > power + 1 else "")
+
+
+def plain(node: Node) -> Any:
+    """The tree as dicts, lists and scalars."""
+    value = node.value
+    if isinstance(value, dict):
+        return {key: plain(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [plain(child) for child in value]
+    return value.text if isinstance(value, Date) else value

@@ -8,7 +8,7 @@ from typing import Any, Final
 from composer.composefile.checks import did_you_mean
 from composer.composefile.consistency import is_name, named_volumes
 from composer.composefile.netbind import real_name
-from composer.composefile.tree import Findings, Node, Path, place_of, shown
+from composer.composefile.tree import Findings, Node, Path, place_of, plain, shown
 from composer.model.service import Volume
 
 _LOCAL: Final = frozenset({"", "local"})
@@ -134,8 +134,6 @@ def canonical_volumes(
 
 
 def _canonical_volume(project: str, key: str, node: Node) -> dict[str, Any]:
-    from composer.composefile.bind import plain
-
     whole = plain(node)
     entries: dict[str, Any] = whole if isinstance(whole, dict) else {}
     done: dict[str, Any] = {"name": real_name(project, key, node)}

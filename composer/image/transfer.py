@@ -122,11 +122,6 @@ def _copy(
     store: Store, reference: str, layout: str, access: Access, architecture: str, progress: Callable[[str], None]
 ) -> None:
     blobs = os.path.dirname(os.path.dirname(store.blob_path("sha256:x")))
-    keep = ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "XDG_RUNTIME_DIR",
-            "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy")  # fmt: skip
-    env = {name: os.environ[name] for name in keep if name in os.environ}
-    for name in _PATHS & env.keys():
-        env[name] = os.path.abspath(env[name])  # skopeo runs in another directory than we
     registries = os.environ.get("CONTAINERS_REGISTRIES_CONF", "")  # podman heeds it, skopeo not before it is new
     with credentials_file(reference, access) as auth_file, _watched(layout, blobs, progress):
         argv = command_line(
@@ -139,9 +134,19 @@ def _copy(
             registries_conf=registries and os.path.abspath(registries),
         )
         try:
-            run(Command(argv=argv, env=env, timeout=None))
+            run(Command(argv=argv, env=skopeo_environment(), timeout=None))
         except CommandFailed as error:
-            raise _explained(reference, error.stderr) from error
+            raise explained(reference, error.stderr) from error
+
+
+def skopeo_environment() -> dict[str, str]:
+    """What skopeo needs of ours, paths absolute: it runs in another directory than we."""
+    keep = ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "XDG_RUNTIME_DIR",
+            "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy")  # fmt: skip
+    env = {name: os.environ[name] for name in keep if name in os.environ}
+    for name in _PATHS & env.keys():
+        env[name] = os.path.abspath(env[name])
+    return env
 
 
 @contextmanager
@@ -193,7 +198,8 @@ def _sizes(directory: str) -> dict[str, int]:
     return sizes
 
 
-def _explained(reference: str, said: str) -> Exception:
+def explained(reference: str, said: str) -> Exception:
+    """The error that says what skopeo said of this image."""
     lines = said.strip().splitlines()
     last = lines[-1] if lines else "skopeo said nothing"
     if 'msg="' in last:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from composer.errors import Complaint, Place
 from composer.frozen import field, frozen
 from composer.model.network import Attachment, Network, Port
+
+if TYPE_CHECKING:
+    from composer.model.life import Life
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 PullPolicy = Literal["always", "never", "missing"]
@@ -157,6 +160,8 @@ class Service:
     pull_policy: PullPolicy = "missing"
     template: str | None = None
     retry: Retry | None = None
+    life: Life | None = None
+    """Restart policy, health check, hooks and the like; None = none of it."""
 
 
 @frozen(shown=False)

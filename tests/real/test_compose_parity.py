@@ -18,6 +18,10 @@ from typing import Any
 import pytest
 from stackcases import ENVIRONMENT, files_of, read_cases, stack_cases, stripped
 
+from composer.composefile.tree import Findings
+from composer.composefile.tree import plain as plain_tree
+from composer.composefile.yaml import parse_yaml
+
 pytestmark = pytest.mark.real
 
 CASES = stack_cases()
@@ -44,27 +48,27 @@ def config(root: Path, files: Mapping[str, str], case: Mapping[str, Any]) -> tup
     arguments = [word for name in files if name.endswith(".yml") for word in ("-f", name)]
     arguments += [word for profile in case.get("profiles", ()) for word in ("--profile", profile)]
     done = subprocess.run(
-        [compose_binary(), *arguments, "config", "--format", "json"],
+        [compose_binary(), *arguments, "config"],  # YAML: its JSON leaves extensions out, and fills empty parts in
         cwd=root,
         env={"PATH": "/usr/bin:/bin", "HOME": "/home/me", **ENVIRONMENT, **case.get("environment", {})},
         capture_output=True,
         text=True,
         check=False,
     )
-    return (json.loads(done.stdout), "") if done.returncode == 0 else (None, done.stderr)
+    if done.returncode != 0:
+        return None, done.stderr
+    [tree] = parse_yaml(done.stdout, "compose", Findings())
+    return plain_tree(tree), ""
 
 
 def plain(value: Any, root: Path) -> Any:
-    """Compose's answer in our terms: `$` single again, the case's root, no null commands."""
+    """Compose's answer in our terms: `$` single again, the case's root."""
     if isinstance(value, str):
         return value.replace("$$", "$").replace(str(root), "/stack").replace(str(root.parent), "")
     if isinstance(value, list):
         return [plain(item, root) for item in value]
     if isinstance(value, dict):
-        # compose's JSON, unlike its YAML, fills `deploy` with empty parts
-        return {
-            plain(key, root): plain(item, root) for key, item in value.items() if key not in {"placement", "resources"}
-        }
+        return {plain(key, root): plain(item, root) for key, item in value.items()}
     return value
 
 
@@ -81,10 +85,13 @@ def test_compose_reads_a_stack_as_we_do(tmp_path: Path, case: dict[str, Any]) ->
     assert set(answer["services"]) == set(case.get("enabled", answer["services"]))
     for name, service in answer["services"].items():
         if name in case:
-            shown = {key: value for key, value in service.items() if value is not None}
-            assert plain(stripped(shown), root) == case[name]
+            assert plain(stripped(service), root) == case[name]
+    if "models" in case:
+        assert plain(answer.get("models", {}), root) == case["models"]
     if "nets" in case:
-        assert plain(answer.get("networks", {}), root) == case["nets"]
+        assert {key: {"ipam": {}, **plain(net, root)} for key, net in answer.get("networks", {}).items()} == case[
+            "nets"
+        ]
     if "vols" in case:
         assert plain(answer.get("volumes", {}), root) == case["vols"]
 

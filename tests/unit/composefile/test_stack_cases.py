@@ -26,6 +26,8 @@ def test_a_stack_is_read_as_compose_reads_it(case: dict[str, Any]) -> None:
     if "nets" in case:
         assert project.canonical.get("networks", {}) == case["nets"]
     assert project.canonical.get("networks", {}).keys() <= project.networks.keys()
+    if "models" in case:
+        assert project.canonical.get("models", {}) == case["models"]
     if "vols" in case:
         assert project.canonical.get("volumes", {}) == case["vols"]
     assert project.canonical.get("volumes", {}).keys() == project.volumes.keys()
