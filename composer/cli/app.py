@@ -38,6 +38,7 @@ COMMANDS = {
     "restart": _Command("life", "restart", "Stop and start containers again"),
     "rm": _Command("life", "rm", "Remove stopped containers"),
     "run": _Command("run", "run", "Run one command in a new container of a service", greedy=True),
+    "schema": _Command("schema", "schema", "Print a JSON Schema of jocker.yml, for editors"),
     "start": _Command("life", "start", "Start containers that exist"),
     "stop": _Command("life", "stop", "Stop containers, keep them"),
     "up": _Command("up", "up", "Make the machine as the stack file says"),

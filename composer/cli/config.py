@@ -12,6 +12,7 @@ import typer
 from composer.cli import road
 from composer.cli.globals import Globals, one_of
 from composer.cli.options import Services
+from composer.cli.text import write_to
 from composer.errors import UsageError
 from composer.model.service import Project
 
@@ -70,14 +71,10 @@ def config(
 
 
 def _tell(text: str, target: str) -> None:
-    if not target:
+    if target:
+        write_to(target, text)
+    else:
         sys.stdout.write(text)
-        return
-    try:
-        with open(target, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise UsageError(f"{target}: {(error.strerror or str(error)).lower()}") from None
 
 
 def _lines(items: Iterable[str]) -> str:

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
+from composer.errors import UsageError
+
 _KEPT = {"\n", "\t"}
 
 
@@ -32,6 +34,15 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
         for line in lines
     )
+
+
+def write_to(target: str, text: str) -> None:
+    """The text into a file of the user's. Raises `UsageError` if that cannot be."""
+    try:
+        with open(target, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{target}: {(error.strerror or str(error)).lower()}", hint="name another file") from None
 
 
 def is_terminal(stream: object) -> bool:

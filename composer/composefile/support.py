@@ -199,6 +199,11 @@ def why_refused(pattern: str) -> str:
     return _NOTES.get(pattern, "") or "not supported yet"
 
 
+def note_on(pattern: str) -> str:
+    """What is said about a key, or ""."""
+    return _NOTES.get(pattern, "")
+
+
 def support_table() -> tuple[Key, ...]:
     """Every key with its full pattern, sorted."""
     parents = sorted({parent for _, table in _TABLES for parent in table})

@@ -15,6 +15,7 @@ from composer.cli.config import whole
 pytestmark = pytest.mark.real
 
 DIFFERENT = {
+    "what only jocker knows": "an extension to compose: it prints durations as they are written",
     "keys are not interpolated, list items are": "compose doubles the dollars of keys, which nobody halves again",
     "keys of labels are not interpolated": "the same",
     "our pool of addresses": "ours, an extension to compose",
