@@ -84,6 +84,11 @@ def load(case: Mapping[str, Any]) -> Project:
     )
 
 
+def refusals_of(case: Mapping[str, Any]) -> list[str]:
+    """What the case says rightly and nobody can run, a line each."""
+    return [f"{c.place}: {c.message}" + (f" ({c.hint})" if c.hint else "") for c in load(case).refusals]
+
+
 def complaints_of(case: Mapping[str, Any]) -> list[str]:
     """What is wrong with the case, a line each: place, message, hint."""
     try:

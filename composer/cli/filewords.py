@@ -71,6 +71,7 @@ def desired_network(given: NetworkOptions) -> DesiredNetwork:
     # What is written wrongly is no subject of the checks that ask what it means.
     if not findings.complaints:
         check_definitions(Stack("", {}, {}, defined, {}, findings), (_KEY,))
+    findings.complaints += findings.refusals
     _raise(findings, "NAME")
     bound = bind_networks("", defined, {"": _node({"networks": {_KEY: None}})})[_KEY]
     shared = {name: getattr(bound, name) for name in fields_of(DesiredNetwork) if hasattr(bound, name)}

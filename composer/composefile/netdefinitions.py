@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from composer.composefile.addresses import is_network_name, parse_cidr, shortest_address, version_of
 from composer.composefile.checks import did_you_mean
 from composer.composefile.netbind import real_name
-from composer.composefile.networks import NAME_HINT
+from composer.composefile.networks import NAME_HINT, OPTIONS
 from composer.composefile.tree import Findings, Node, Path, shown
 from composer.model.addresses import is_usable
 
@@ -65,23 +65,30 @@ def _check_external(network: Node, path: Path, findings: Findings) -> None:
     for key, node in network.items.items():
         if key not in {"external", "name"} and not key.startswith("x-") and node.value not in ({}, [], False, ""):
             message = "an external network is used as it is"
-            findings.complain(message, node.key or node.mark, (*path, key), "remove this, or `external`")
+            findings.refuse(message, node.key or node.mark, (*path, key), "remove this, or `external`")
 
 
 def _check_driver(network: Node, path: Path, findings: Findings) -> None:
+    """What other drivers and options mean, we do not know: they are not wrong, but nobody can make such a network."""
+    options = network.at("driver_opts")
+    for key, option in options.items.items() if options else ():
+        if key not in OPTIONS:
+            known = "known are " + ", ".join(OPTIONS)
+            here = (*path, "driver_opts", key)
+            findings.refuse("a driver option that is not supported", option.key or option.mark, here, known)
     driver = network.at("driver")
     if driver is None or driver.text in {"", "bridge"}:
         return
     text = shown(driver.text)
     if text in {"host", "none", "null"}:
         hint = f"write `network_mode: {'host' if text == 'host' else 'none'}` at the service"
-        findings.complain(f"no network can be made with the driver {text}", driver.mark, (*path, "driver"), hint)
+        findings.refuse(f"no network can be made with the driver {text}", driver.mark, (*path, "driver"), hint)
     elif text in {"macvlan", "ipvlan", "overlay"}:
         message = f"the network driver {text} is not supported yet"
-        findings.complain(message, driver.mark, (*path, "driver"), "write bridge")
+        findings.refuse(message, driver.mark, (*path, "driver"), "write bridge")
     else:
         hint = did_you_mean(text, ["bridge", "host", "none"]) or "write bridge"
-        findings.complain(f"unknown network driver {text!r}", driver.mark, (*path, "driver"), hint)
+        findings.refuse(f"unknown network driver {text!r}", driver.mark, (*path, "driver"), hint)
 
 
 def _check_families(network: Node, path: Path, findings: Findings) -> None:

@@ -337,7 +337,7 @@ CHOICES: Final[Mapping[str, Choice]] = {
     "services.*.deploy.update_config.order": Choice("order", ("start-first", "stop-first")),
     "services.*.develop.watch[].action": Choice("action", ("rebuild", "sync", "restart", "sync+restart", "sync+exec")),
     "services.*.cgroup": Choice("cgroup namespace", ("host", "private")),
-    "networks.*.ipam.driver": Choice("IPAM driver", ("default", "")),
+    "networks.*.ipam.driver": Choice("IPAM driver", ("default", ""), later_prefixes=("",)),
     "services.*.env_file[].format": Choice("format", ("raw",)),
     "services.*.volumes[].type": Choice("mount type", ("bind", "tmpfs", "volume"), ("image", "npipe", "cluster")),
     "services.*.volumes[].bind.propagation": Choice(

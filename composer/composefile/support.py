@@ -84,6 +84,8 @@ _LATER: Final[Mapping[str, str]] = {
     "configs.*": "content environment external file labels name template_driver",
     "include[]": "env_file path project_directory",
     "secrets.*": "driver driver_opts environment external file labels name template_driver",
+    "configs.*.external": "name",
+    "secrets.*.external": "name",
     "services.*": """
         attach blkio_config build cgroup_parent configs cpu_count cpu_percent cpu_period cpu_quota
         cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec device_cgroup_rules devices

@@ -250,13 +250,13 @@ def test_start_starts_what_a_service_depends_on(stack: Stack) -> None:
 
 def test_all_complaints_about_a_file_come_at_once(stack: Stack) -> None:
     stack.write(
-        "services:\n  web:\n    image: demo\n    network_mode: none\n    comand: x\n    healthcheck: {}\n"
+        "services:\n  web:\n    image: demo\n    network_mode: none\n    comand: x\n    user: 5\n"
         "    depends_on: [db]\n  db:\n    image: demo\n    network_mode: none\n    depends_on: [web]\n"
     )
     said = stack("up", "-d", code=3).stderr
     assert "jocker.yml:5:5  services.web.comand: unknown key" in said
     assert "did you mean `command`?" in said
-    assert "jocker.yml:6:5  services.web.healthcheck: not supported yet" in said
+    assert "jocker.yml:6:11  services.web.user: must be a string, not the number 5" in said
     assert "a dependency circle: web → db → web" in said
     stack.assert_nothing_left()
 

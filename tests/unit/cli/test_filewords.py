@@ -122,9 +122,9 @@ def test_what_is_wrong_is_told_by_the_option(given: dict[str, Any], message: str
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(UsageError) as caught:
-        network(subnets=("x",), options=("a=b",))
+        network(subnets=("x",), options=("com.docker.network.driver.mtu=1",))
     assert [line for line in caught.value.message.splitlines() if not line.startswith("  ")] == [
-        "--opt a: a driver option that is not supported",
+        "--opt com.docker.network.driver.mtu: must be 68 to 65535, not '1'",
         "jocker: --subnet: not a subnet: 'x'",
     ]
 

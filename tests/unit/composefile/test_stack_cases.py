@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from stackcases import complaints_of, load, stack_cases, stripped
+from stackcases import complaints_of, load, refusals_of, stack_cases, stripped
 
 CASES = stack_cases()
 
@@ -13,6 +13,12 @@ CASES = stack_cases()
 @pytest.mark.parametrize("case", [case for case in CASES if "complaints" in case], ids=lambda case: case["name"])
 def test_what_is_wrong_is_told_with_its_place(case: dict[str, Any]) -> None:
     assert complaints_of(case) == case["complaints"]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "refusals" in case], ids=lambda case: case["name"])
+def test_what_is_right_but_cannot_be_run_is_told_with_its_place(case: dict[str, Any]) -> None:
+    assert complaints_of(case) == []
+    assert refusals_of(case) == case["refusals"]
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "complaints" not in case], ids=lambda case: case["name"])
