@@ -48,11 +48,15 @@ class Place(NamedTuple):
 
 
 class Complaint(NamedTuple):
-    """One thing that is wrong with a stack file: what, where, and how to mend it."""
+    """One thing that is wrong with a stack file: what, where, and how to mend it.
+
+    `chain` says how the file came to be read, innermost first: `included from jocker.yml:3:5`.
+    """
 
     message: str
     place: Place
     hint: str = ""
+    chain: tuple[str, ...] = ()
 
 
 class JockerError(Exception):

@@ -90,9 +90,12 @@ def refusals_of(case: Mapping[str, Any]) -> list[str]:
 
 
 def complaints_of(case: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the case, a line each: place, message, hint."""
+    """What is wrong with the case, a line each: place, message, hint, how the file came to be read."""
     try:
         load(case)
     except StackFileError as error:
-        return [f"{c.place}: {c.message}" + (f" ({c.hint})" if c.hint else "") for c in error.complaints]
+        return [
+            f"{c.place}: {c.message}" + (f" ({c.hint})" if c.hint else "") + "".join(f" < {link}" for link in c.chain)
+            for c in error.complaints
+        ]
     return []

@@ -155,6 +155,7 @@ def explained(error: JockerError) -> str:
                 lines.append(f"{'':5} │ {' ' * (place.column - 1)}{'^' * max(1, place.width)}")
             if complaint.hint:
                 lines.append(f"  {escape(complaint.hint)}")
+            lines += [f"  {escape(link)}" for link in complaint.chain]
             parts.append("\n".join(lines))
         return "\n".join(parts)
     text = f"jocker: {escape(error.message)}"

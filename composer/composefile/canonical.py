@@ -147,6 +147,13 @@ def _env_files(node: Node, path: Path, base: Base, findings: Findings) -> Node:
     return node.with_value(files)
 
 
+def _files(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    """A list of absolute paths."""
+    return node.with_value([
+        item.with_value(absolute(item.text, base)) for item in _listed(node, path, base, findings).elements
+    ])  # fmt: skip
+
+
 def _dependencies(node: Node, _path: Path, _base: Base, _findings: Findings) -> Node:
     if not isinstance(node.value, list):
         return node
@@ -330,6 +337,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "expose": _exposed,
     "extra_hosts": _extra_hosts,
     "healthcheck": _life("healthcheck"),
+    "label_file": _files,
     "labels": _labelled,
     "mac_address": _mac_address,
     "models": _life("models"),

@@ -19,10 +19,15 @@ _MAX_HOSTNAME = 64
 
 def check_services(services: Mapping[str, Node], disabled: Mapping[str, Node], findings: Findings) -> None:
     """Complains about whatever does not fit together in the enabled `services`."""
+    is_broken = any(".extends" in found.place.path for found in findings.complaints)
     for name, service in services.items():
         path = ("services", name)
         image = service.at("image")
-        if (image is None or not image.text) and "provider" not in service.items and not findings.touches(path):
+        if (
+            (image is None or not image.text)
+            and "provider" not in service.items
+            and not (is_broken or findings.touches(path))
+        ):
             findings.complain("needs an `image`", service.key or service.mark, path)
         _check_image(service, path, findings)
         _check_dependencies(name, service, services, disabled, findings)

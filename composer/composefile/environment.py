@@ -37,6 +37,38 @@ def resolved(service: Node, path: Path, known: Mapping[str, str], read: Reader, 
     return service.with_value(entries)
 
 
+def labelled(service: Node, path: Path, read: Reader, cwd: str, findings: Findings) -> Node:
+    """The service with all its labels under `labels` and without `label_file`.
+
+    Later files win over earlier ones, `labels` over all files. A variable in a file is a label above it.
+    """
+    files = service.at("label_file")
+    if files is None:
+        return service
+    from composer.composefile.consistency import read_or_complain
+    from composer.composefile.dotenv import BadLine, parse_dotenv
+
+    found: dict[str, Node] = {}
+    for index, file in enumerate(files.elements):
+        here = (*path, "label_file", index)
+        text = read_or_complain(file.text, "label file", file.mark, here, read, cwd, findings)
+        if text is None:
+            continue
+        above = {key: node.text for key, node in found.items()}
+        try:
+            values = parse_dotenv(text, above.get, above)
+        except BadLine as error:
+            source = Source(display_path(file.text, cwd), tuple(text.split("\n")), file.mark.source.via)
+            findings.complain(error.message, Mark(source, error.line, 1), here)
+            continue
+        found.update({key: Node(value, file.mark) for key, value in values.items()})
+    written = service.at("labels")
+    entries = {key: node for key, node in service.items.items() if key != "label_file"}
+    origin = written or files
+    entries["labels"] = Node({**found, **(written.items if written else {})}, origin.mark, origin.key)
+    return service.with_value(entries)
+
+
 def _file_values(
     file: Node,
     path: Path,

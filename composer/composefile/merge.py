@@ -78,34 +78,31 @@ _UNIQUE_BY: Final[Mapping[str, Callable[[Node], str]]] = {
 _SUBNETS: Final = "networks.*.ipam.config"
 
 
-def merged(documents: list[Node], findings: Findings) -> Node:
-    """All documents as one tree without tags; a value that cannot be merged is complained about."""
-    whole: Node | None = None
-    for document in documents:
-        whole = _merge(whole, document, (), "", findings) if whole is not None else _settled(document, "")
-    if whole is None:
-        raise ValueError("no documents")
-    return whole
+def merged_onto(whole: Node | None, document: Node, findings: Findings) -> Node:
+    """A document over all before it, without tags; a value that cannot be merged is complained about."""
+    return _settled(document, "") if whole is None else _merge(whole, document, (), "", findings)
 
 
-def _merge(left: Node, right: Node, path: Path, pattern: str, findings: Findings) -> Node:
+def extended_by(base: Node, service: Node, name: str, findings: Findings) -> Node:
+    """The service `name` over the one it extends. Its tags act, and are kept for what comes before in other files."""
+    return _merge(base, service, ("services", name), "services.*", findings, keep_tags=True)
+
+
+def settled_service(service: Node) -> Node:
+    """A service as the one that others extend: without tags, and without what it resets."""
+    return _settled(service, "services.*")
+
+
+def _merge(left: Node, right: Node, path: Path, pattern: str, findings: Findings, *, keep_tags: bool = False) -> Node:
     if right.tag == "override" or pattern in _REPLACED:
-        return _settled(right, pattern)
+        return right if keep_tags else _settled(right, pattern)
     if right.value is None:
         return right if pattern in _NULL_WINS else left
     if left.value is None:
-        return _settled(right, pattern)
+        return right if keep_tags else _settled(right, pattern)
     if isinstance(left.value, dict) and isinstance(right.value, dict):
-        entries = dict(left.value)
-        for key, child in right.value.items():
-            below = _below(pattern, key)
-            if child.tag == "reset":
-                entries.pop(key, None)
-            elif key in entries:
-                entries[key] = _merge(entries[key], child, (*path, key), below, findings)
-            else:
-                entries[key] = _settled(child, below)
-        return left.with_value(entries)
+        entries = _merged_entries(left.value, right.value, path, pattern, findings, keep_tags)
+        return Node(entries, right.mark, right.key, right.tag) if keep_tags else left.with_value(entries)
     if isinstance(left.value, list) and isinstance(right.value, list):
         if pattern == _SUBNETS:
             return Node(_by_subnet(left.value, right.value, path, findings), right.mark, right.key)
@@ -115,6 +112,23 @@ def _merge(left: Node, right: Node, path: Path, pattern: str, findings: Findings
         findings.complain(f"{_form(right)} cannot override {_form(left)}", right.mark, path, hint)
         return left
     return _settled(right, pattern)
+
+
+def _merged_entries(
+    left: dict[str, Node], right: dict[str, Node], path: Path, pattern: str, findings: Findings, keep_tags: bool
+) -> dict[str, Node]:
+    entries = dict(left)
+    for key, child in right.items():
+        below = _below(pattern, key)
+        if child.tag == "reset":
+            entries.pop(key, None)
+            if keep_tags:
+                entries[key] = child
+        elif key in entries:
+            entries[key] = _merge(entries[key], child, (*path, key), below, findings, keep_tags=keep_tags)
+        else:
+            entries[key] = child if keep_tags else _settled(child, below)
+    return entries
 
 
 def _by_subnet(left: list[Node], right: list[Node], path: Path, findings: Findings) -> list[Node]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import reduce
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from composer.composefile.bind import LIFE, bind_service, canonical_project
-from composer.composefile.canonical import canonical
-from composer.composefile.checks import check_nulls, checked, did_you_mean
+from composer.composefile.checks import check_nulls, did_you_mean
 from composer.composefile.consistency import check_services, load_seccomp, named_volumes, read_or_complain, replicas_of
-from composer.composefile.environment import Reader, resolved
+from composer.composefile.environment import Reader, labelled, resolved
 from composer.composefile.hostpaths import Base, absolute
 from composer.composefile.implied import completed
-from composer.composefile.interpolate import interpolated
-from composer.composefile.merge import merged
+from composer.composefile.loading import Context, Loading, Parsed
 from composer.composefile.names import name_from_file, name_of_directory
 from composer.composefile.netbind import bind_networks
 from composer.composefile.tree import Findings, Mark, Node, Source
@@ -47,40 +44,6 @@ class Sources(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-class Context(NamedTuple):
-    """What a pass may look at besides the document."""
-
-    environment: Mapping[str, str]
-    base: Base
-    findings: Findings
-
-
-Pass = Callable[[Node, Context], Node]
-
-
-def _interpolated(document: Node, context: Context) -> Node:
-    return interpolated(document, (), context.environment, context.findings)
-
-
-def _checked(document: Node, context: Context) -> Node:
-    return checked(document, context.findings)
-
-
-def _canonical(document: Node, context: Context) -> Node:
-    return canonical(document, context.base, context.findings)
-
-
-def _without_version(document: Node, context: Context) -> Node:
-    version = document.at("version")
-    if version is None:
-        return document
-    context.findings.warn("obsolete, ignored: remove it", version.key or version.mark, ("version",))
-    return document.with_value({key: node for key, node in document.items.items() if key != "version"})
-
-
-DOCUMENT_PASSES: Final[tuple[Pass, ...]] = (_interpolated, _checked, _without_version, _canonical)
-"""What happens to each document by itself, before all are merged."""
-
 _WIRED: Final = frozenset({
     "external_links", "ipc", "links", "mac_address", "network_mode", "networks", "pid", "ports", "uts",
 })  # fmt: skip
@@ -94,9 +57,9 @@ def load_project(sources: Sources, read: Reader, *, with_services: tuple[str, ..
     """
     findings = Findings()
     findings.warnings.extend(sources.warnings)
-    documents = [node for file in sources.files for node in parse_yaml(file.text, file.name, findings)]
+    files = [Parsed(file.path, _documents(file, findings)) for file in sources.files]
     unreadable = bool(findings.complaints)
-    documents = [node for node in documents if node.value is not None and node.value != {}]
+    documents = [document for file in files for document in file.documents]
     if not documents and not unreadable:
         findings.complain("the stack file is empty", Mark(Source(sources.files[0].name), 1, 1), ())
         findings.raise_if_any()
@@ -108,12 +71,19 @@ def load_project(sources: Sources, read: Reader, *, with_services: tuple[str, ..
     environment = {**sources.environment, "COMPOSE_PROJECT_NAME": name}
     base = Base(sources.directory, sources.home)
     context = Context(environment, base, findings)
-    documents = [reduce(lambda node, step: step(node, context), DOCUMENT_PASSES, document) for document in documents]
+    tree = Loading(read, sources.cwd, findings).model(files, context)
     if unreadable:
         findings.raise_if_any()
-    tree = merged(documents, findings)
     check_nulls(tree, findings)
     return _assembled(tree, name, sources, context, read, with_services)
+
+
+def _documents(file: StackText, findings: Findings) -> tuple[Node, ...]:
+    return tuple(
+        node
+        for node in parse_yaml(file.text, file.name, findings)
+        if node.value is not None and node.value != {}
+    )  # fmt: skip
 
 
 def _assembled(
@@ -139,7 +109,13 @@ def _assembled(
     volumes = _volumes(name, tree, enabled, findings)
     seccomp = load_seccomp(enabled, base, read, sources.cwd, findings)
     enabled = {
-        key: resolved(node, ("services", key), environment, read, sources.cwd, findings)
+        key: labelled(
+            resolved(node, ("services", key), environment, read, sources.cwd, findings),
+            ("services", key),
+            read,
+            sources.cwd,
+            findings,
+        )
         for key, node in enabled.items()
     }
     defaults = tree.at("x-jocker")

@@ -26,21 +26,23 @@ Key = tuple[str, Support, str]
 
 # `*` stands for a name the user chose, `[]` for an item of a list
 _SUPPORTED: Final[Mapping[str, str]] = {
-    "": "name networks services volumes x-jocker",
+    "": "include name networks services volumes x-jocker",
+    "include[]": "env_file path project_directory",
     "networks.*": "driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name",
     "networks.*.external": "name",
     "networks.*.ipam": "config driver",
     "networks.*.ipam.config[]": "aux_addresses gateway ip_range subnet",
     "services.*": """
         annotations cap_add cap_drop cgroup command container_name cpus depends_on deploy dns dns_opt dns_search
-        domainname entrypoint env_file environment expose external_links extra_hosts group_add hostname image
-        init ipc labels links mac_address mem_limit network_mode networks pid pids_limit ports privileged
+        domainname entrypoint env_file environment expose extends external_links extra_hosts group_add hostname image
+        init ipc label_file labels links mac_address mem_limit network_mode networks pid pids_limit ports privileged
         profiles pull_policy read_only restart scale security_opt shm_size stdin_open stop_grace_period
         stop_signal sysctls tmpfs tty ulimits user uts volumes working_dir x-jocker""",
     "services.*.depends_on.*": "condition required restart",
     "services.*.deploy": "mode replicas restart_policy",
     "services.*.deploy.restart_policy": "condition",
     "services.*.env_file[]": "format path required",
+    "services.*.extends": "file service",
     "services.*.healthcheck": "disable",
     "services.*.networks.*": """
         aliases gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address priority""",
@@ -80,16 +82,15 @@ _RATES = "path rate"
 _DEVICE_REQUEST = "capabilities count device_ids driver options"
 _FILE_REFERENCE = "gid mode source target uid"
 _LATER: Final[Mapping[str, str]] = {
-    "": "configs include secrets",
+    "": "configs secrets",
     "configs.*": "content environment external file labels name template_driver",
-    "include[]": "env_file path project_directory",
     "secrets.*": "driver driver_opts environment external file labels name template_driver",
     "configs.*.external": "name",
     "secrets.*.external": "name",
     "services.*": """
         attach blkio_config build cgroup_parent configs cpu_count cpu_percent cpu_period cpu_quota
         cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec device_cgroup_rules devices
-        extends gpus healthcheck isolation label_file logging mem_reservation mem_swappiness memswap_limit
+        gpus healthcheck isolation logging mem_reservation mem_swappiness memswap_limit
         oom_kill_disable oom_score_adj platform post_start pre_start pre_stop provider
         pull_refresh_after runtime secrets storage_opt use_api_socket userns_mode volumes_from""",
     "services.*.blkio_config": (
@@ -117,7 +118,6 @@ _LATER: Final[Mapping[str, str]] = {
     "services.*.deploy.resources.reservations.generic_resources[].discrete_resource_spec": "kind value",
     "services.*.deploy.restart_policy": "delay max_attempts window",
     "services.*.devices[]": "permissions source target",
-    "services.*.extends": "file service",
     "services.*.gpus[]": _DEVICE_REQUEST,
     "services.*.healthcheck": "interval retries start_interval start_period test timeout",
     "services.*.logging": "driver options",
@@ -182,6 +182,8 @@ _NOTES: Final[Mapping[str, str]] = {
 }
 
 NO_EXTENSIONS: Final = frozenset({"services.*.env_file[]", "services.*.x-jocker", "services.*.x-jocker.retry"}) | {
+    "include[]",
+    "services.*.extends",
     "x-jocker",
     "x-jocker.retry",
 }

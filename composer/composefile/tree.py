@@ -13,10 +13,14 @@ Path = tuple[str | int, ...]
 
 
 class Source(NamedTuple):
-    """One stack file: its name as the user would write it, and its lines for showing."""
+    """One stack file: its name as the user would write it, and its lines for showing.
+
+    `via` says how it came to be read, innermost first: `included from jocker.yml:3:5`.
+    """
 
     name: str
     lines: tuple[str, ...] = ()
+    via: tuple[str, ...] = ()
 
 
 class Mark(NamedTuple):
@@ -85,7 +89,7 @@ class Findings:
         """How many ports the short forms have become: a range is short to write, so somebody must count."""
 
     def complain(self, message: str, mark: Mark, path: Path, hint: str = "") -> None:
-        complaint = Complaint(message, place_of(mark, path), hint)
+        complaint = Complaint(message, place_of(mark, path), hint, mark.source.via)
         if complaint not in self.complaints:
             self.complaints.append(complaint)
 

@@ -43,12 +43,13 @@ class _Anchored(NamedTuple):
     size: int
 
 
-def parse_yaml(text: str, name: str, findings: Findings) -> list[Node]:
+def parse_yaml(text: str, name: str, findings: Findings, via: tuple[str, ...] = ()) -> list[Node]:
     """The documents of `text`, each a `Node`; complaints about the YAML itself go to `findings`.
 
-    `name` is the file as the user would write it. After a syntax error the documents before it are returned.
+    `name` is the file as the user would write it, `via` how it came to be read (see `Source`). After a syntax error
+    the documents before it are returned.
     """
-    source = source_of(text, name)
+    source = source_of(text, name, via)
     if len(text) > MAX_CHARACTERS:
         findings.complain(f"the file is longer than {MAX_CHARACTERS >> 20} MiB", Mark(source, 1, 1), ())
         return []
@@ -72,9 +73,9 @@ def parse_yaml(text: str, name: str, findings: Findings) -> list[Node]:
     return builder.documents
 
 
-def source_of(text: str, name: str) -> Source:
+def source_of(text: str, name: str, via: tuple[str, ...] = ()) -> Source:
     """The text's lines as YAML counts them."""
-    return Source(name, tuple(text.replace("\r\n", "\n").replace("\r", "\n").split("\n")))
+    return Source(name, tuple(text.replace("\r\n", "\n").replace("\r", "\n").split("\n")), via)
 
 
 def _c_events(text: str) -> Iterator[Any]:

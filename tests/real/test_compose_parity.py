@@ -44,6 +44,7 @@ def compose_binary() -> str:
 def config(root: Path, files: Mapping[str, str], case: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """What compose makes of the files (all but those that are no .yml are stack files), or None and its complaint."""
     for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(text.encode())
     arguments = [word for name in files if name.endswith(".yml") for word in ("-f", name)]
     arguments += [word for profile in case.get("profiles", ()) for word in ("--profile", profile)]

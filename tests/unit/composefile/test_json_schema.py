@@ -35,10 +35,21 @@ def is_tagged(node: Node) -> bool:
     return bool(node.tag) or any(map(is_tagged, [*node.items.values(), *node.elements]))
 
 
+def is_part(document: Node) -> bool:
+    """Does it say what it says only together with other files, or other services?"""
+    services = document.at("services")
+    return "include" in document.items or any(
+        "extends" in one.items for one in (services.items.values() if services else ())
+    )
+
+
 ALONE = [
     (case, found[0])
     for case in stack_cases()
-    if len(found := documents(case)) == 1 and not is_tagged(found[0]) and isinstance(found[0].value, dict)
+    if len(found := documents(case)) == 1
+    and not is_tagged(found[0])
+    and isinstance(found[0].value, dict)
+    and not is_part(found[0])
 ]
 
 
