@@ -1,7 +1,8 @@
 """The command lines typed most, understood without loading typer, which takes as long as all the rest of a no-op `up`.
 
-`up -d`, `plan`, `ps` and `down`, with services and the flags below, after any number of `-f FILE` and `-p NAME`. What
-is not written exactly so goes to typer, which knows everything and words the errors. See docs/decisions/start-up.md.
+`up -d`, `plan`, `ps`, `down` and `config`, with services and the flags below, after any number of `-f FILE` and
+`-p NAME`. What is not written exactly so goes to typer, which knows everything and words the errors. See
+docs/decisions/start-up.md.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _FLAGS: Mapping[str, Mapping[str, str]] = {
     "up": {"-d": "--detach", "--detach": "--detach"},
     "plan": {},
     "ps": {"-a": "--all", "--all": "--all", "-q": "--quiet", "--quiet": "--quiet"},
+    "config": {"-q": "--quiet", "--quiet": "--quiet", "--services": "--services", "--images": "--images"},
     "down": {"-v": "--volumes", "--volumes": "--volumes"},
 }
 _SETTINGS = frozenset({
@@ -83,6 +85,10 @@ def recognised(arguments: list[str], environ: Mapping[str, str]) -> Callable[[],
         return partial(
             list_containers, options, services=services, everything="--all" in flags, quiet="--quiet" in flags
         )
+    if command == "config":
+        from composer.cli.configuring import Wanted, show_config
+
+        return partial(show_config, options, Wanted(services, flags))
     from composer.cli import doing
     from composer.plan.policy import Policy
 

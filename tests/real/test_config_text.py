@@ -10,7 +10,7 @@ import pytest
 from stackcases import ENVIRONMENT, files_of, load, stack_cases
 from test_compose_parity import compose_binary
 
-from composer.cli.config import whole
+from composer.cli.configuring import whole
 
 pytestmark = pytest.mark.real
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from composer.cli import doing, down, listing, main, plan, ps, quick, up
+from composer.cli import config, configuring, doing, down, listing, main, plan, ps, quick, up
 
 SHORT = [
     "up -d",
@@ -27,6 +27,9 @@ SHORT = [
     "down",
     "down -v",
     "-f a.yml down --volumes web",
+    "config",
+    "config -q web",
+    "-p shop config --services --images",
 ]
 LONG = [
     "",
@@ -40,6 +43,7 @@ LONG = [
     "ps -aq",
     "down --rmi all",
     "plan --diff",
+    "config --format json",
     "logs",
     "-f up -d",
     "-f",
@@ -75,6 +79,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     found.stand_in_for(monkeypatch, "show_plan", doing, plan)
     found.stand_in_for(monkeypatch, "take_down", doing, down)
     found.stand_in_for(monkeypatch, "list_containers", listing, ps)
+    found.stand_in_for(monkeypatch, "show_config", configuring, config)
     for name in ("COMPOSE_PROGRESS", "COMPOSE_ANSI", "COMPOSE_PARALLEL_LIMIT", "JOCKER_RUNTIME"):
         monkeypatch.delenv(name, raising=False)
     return found
@@ -101,7 +106,7 @@ def test_options_from_the_environment_go_to_typer(name: str) -> None:
 
 
 def test_every_variable_that_typer_reads_is_known() -> None:
-    read = {name for command in (up.up, plan.plan, ps.ps, down.down) for name in _variables(command)}
+    read = {name for command in (up.up, plan.plan, ps.ps, down.down, config.config) for name in _variables(command)}
     read |= _variables(__import__("composer.cli.app", fromlist=["_options"])._options)
     assert read <= quick._SETTINGS
 

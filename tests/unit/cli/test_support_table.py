@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import cast
 
@@ -20,3 +21,11 @@ def test_the_table_of_support_is_in_words(capsys: pytest.CaptureFixture[str]) ->
     assert [key for key, _ in rows] == [key for key, _, _ in support_table()]
     words = tuple(state.value for state in Support)
     assert all(rest.startswith(words) for _, rest in rows)
+
+
+def test_the_table_of_support_is_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    config(cast("typer.Context", SimpleNamespace(obj=None)), support=True, output="json")
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["Key"], row["Support"], row["Note"]) for row in rows] == [
+        (key, support.value, note) for key, support, note in support_table()
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from stackcases import files_of, load, stack_cases
 
-from composer.cli.config import whole
+from composer.cli.configuring import whole
 
 NOT_THE_SAME = {
     "a link to what may be missing": "what is linked is disabled, so it is not printed",
