@@ -32,6 +32,7 @@ def test_the_text_is_that_of_compose(tmp_path: Path, case: dict[str, Any]) -> No
     root.mkdir()
     files = files_of(case)
     for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(text.encode())
     arguments = [word for name in files if name.endswith(".yml") for word in ("-f", name)]
     arguments += [word for profile in case.get("profiles", ()) for word in ("--profile", profile)]
