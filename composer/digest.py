@@ -21,6 +21,15 @@ def _sha256() -> Any:
 _make = _sha256()
 
 
+def keyed_hex(key: bytes, data: bytes) -> str:
+    """64 hex digits that nobody can find `data` from by trying, who has not the key: HMAC-SHA-256 (RFC 2104). The key
+    has 64 bytes at most.
+    """
+    inner = bytes(byte ^ 0x36 for byte in key.ljust(64, b"\0"))
+    outer = bytes(byte ^ 0x5C for byte in key.ljust(64, b"\0"))
+    return str(_make(outer + _make(inner + data).digest()).hexdigest())
+
+
 def sha256_hex(data: bytes) -> str:
     """64 hex digits."""
     return str(_make(data).hexdigest())

@@ -36,6 +36,11 @@ class Paths(NamedTuple):
             _absolute("JOCKER_RUN_DIR", environ.get("JOCKER_RUN_DIR") or run),
         )
 
+    @property
+    def key(self) -> str:
+        """This machine's key: see `host.machine_key`."""
+        return f"{self.data}/key"
+
     # images -------------------------------------------------------------------------------------------
     @property
     def images(self) -> str:
@@ -93,6 +98,10 @@ class Paths(NamedTuple):
     def shm(self, container_id: str) -> str:
         """The /dev/shm of a container that lets others share it."""
         return f"{self.run}/bundles/{container_id}/shm"
+
+    def given_files(self, container_id: str) -> str:
+        """The tmpfs with a container's secrets and configs."""
+        return f"{self.run}/bundles/{container_id}/given"
 
     def conmon(self, container_id: str) -> str:
         """Directory with conmon's pidfile, control fifo, attach socket, and our `process` file."""

@@ -34,8 +34,8 @@ def files_of(case: Mapping[str, Any]) -> dict[str, str]:
     """The files by name.
 
     `service` is short for one jocker.yml with one service `a` that has an image and no network, `networked` for one
-    with an image only, `stack` for the whole text. `volumes` is what stands at the top level beside `service`; `volume`
-    is short for one volume `v1` that is mounted on /d.
+    with an image only, `stack` for the whole text. `volumes` is what stands at the top level beside `service`, `top`
+    any text there; `volume` is short for one volume `v1` that is mounted on /d.
     """
     if "stack" in case:
         return {"jocker.yml": case["stack"], **case.get("files", {})}
@@ -48,6 +48,7 @@ def files_of(case: Mapping[str, Any]) -> dict[str, str]:
     if "service" in case:
         body = "".join(f"    {line}\n" for line in case["service"].splitlines())
         body += f"volumes: {case['volumes']}\n" if "volumes" in case else ""
+        body += case.get("top", "")
         return {"jocker.yml": f"services:\n  a:\n    image: x\n    network_mode: none\n{body}", **case.get("files", {})}
     return dict(case["files"])
 

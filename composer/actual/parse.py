@@ -9,6 +9,7 @@ from composer.actual.state import ActualContainer, PublishedPort, Status
 from composer.desired.hashing import spec_from_json, spec_to_json
 from composer.desired.state import DesiredContainer
 from composer.errors import ContainerError
+from composer.model.fileobject import Origin
 from composer.model.service import Dependency, Retry
 
 RECORD_VERSION = 1
@@ -38,6 +39,7 @@ def record_of(
         "volumes": dict(volumes),
         "depends_on": {name: list(dependency) for name, dependency in container.depends_on.items()},
         "retry": list(container.retry) if container.retry else None,
+        **({"origins": [list(origin) for origin in container.origins]} if container.origins else {}),
     }
 
 
@@ -56,6 +58,7 @@ def desired_of(record: Mapping[str, Any]) -> DesiredContainer:
             layers=tuple(record["layers"]),
             depends_on=_dependencies(record),
             retry=_retry(record),
+            origins=tuple(_origin(one) for one in record.get("origins", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         name = record.get("name") or str(record.get("id"))[:12]
@@ -80,6 +83,13 @@ def _retry(record: Mapping[str, Any]) -> Retry | None:
         case [int(attempts), int() | float() as wait, int() | float() as max_wait, [*on]]:
             return Retry(attempts, wait, max_wait, tuple(code for code in on if isinstance(code, int)))
     return None
+
+
+def _origin(found: Any) -> Origin:
+    match found:
+        case ["secret" | "config" as kind, str(key), "file" | "environment" | "content" as source, str(value)]:
+            return Origin(kind, key, source, value)
+    raise ValueError(f"{found!r} is not where a secret or config comes from")
 
 
 def _published(record: Mapping[str, Any]) -> tuple[PublishedPort, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from composer.bundle import defaults, mounts, security
@@ -86,6 +86,7 @@ def build_context(
     files: Mapping[str, str],
     volumes: Mapping[str, str],
     namespaces: Namespaces,
+    given_files: Sequence[str] = (),
     console_size: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """The variables of `config.json.j2`; `docs/templates.md` lists them for people.
@@ -137,6 +138,7 @@ def build_context(
             kernel=facts.kernel,
             init=facts.init_path,
             files=files,
+            given_files=given_files,
             volumes=volumes,
             shm=namespaces.shm,
             where=where,

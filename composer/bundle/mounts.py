@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
 from composer.bundle import defaults
@@ -36,12 +36,14 @@ def all_mounts(
     kernel: tuple[int, int],
     init: str | None,
     files: Mapping[str, str],
+    given_files: Sequence[str] = (),
     volumes: Mapping[str, str],
     shm: str,
     where: str,
 ) -> tuple[Mount, ...]:
-    """Every mount, outer ones first. `files` (container path to host file) give way to mounts of the service. `shm` is
-    the directory to bind on /dev/shm, "" if the container gets one of its own.
+    """Every mount, outer ones first. `files` (container path to host file) give way to mounts of the service, and to
+    secrets and configs: `given_files` are where these are on the host, one for one. `shm` is the directory to bind on
+    /dev/shm, "" if the container gets one of its own.
 
     Raises `ContainerError` for a target that cannot be one, or an anonymous volume without a directory.
     """
@@ -49,7 +51,11 @@ def all_mounts(
         target(mount.target, where): _own_mount(mount, kernel=kernel, volumes=volumes, where=where)
         for mount in spec.mounts
     }
-    given = {path: _bind(path, source, read_only=spec.read_only) for path, source in files.items() if path not in own}
+    given = {path: _bind(path, source, read_only=spec.read_only) for path, source in files.items()}
+    for file, source in zip(spec.files, given_files, strict=True):
+        path = target(file.target, where)
+        given[path] = _mount(path, "bind", source, ["bind", "ro", "nosuid", "nodev", "rprivate"])
+    given = {path: mount for path, mount in given.items() if path not in own}
     if spec.init and init is not None:
         given[defaults.INIT_TARGET] = {
             "destination": defaults.INIT_TARGET, "type": "bind", "source": init, "options": ["bind", "ro"],

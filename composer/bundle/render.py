@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -53,13 +53,14 @@ def render_config(
     files: Mapping[str, str],
     volumes: Mapping[str, str],
     namespaces: Namespaces = OWN_NAMESPACES,
+    given_files: Sequence[str] = (),
     console_size: tuple[int, int] | None = None,
 ) -> str:
     """The text of a container's config.json, checked; the same arguments give the same text.
 
     `rootfs` is where its root will be mounted, `files` maps container paths to host files to bind there
     (`/etc/hosts`…), `volumes` the targets of anonymous volumes to their directories, `namespaces` are those it does
-    not make for itself, `console_size` is rows and columns.
+    not make for itself, `given_files` the host files of its secrets and configs, `console_size` is rows and columns.
     Raises `StackFileError` for what is wrong with the service's own template, else `ContainerError`.
     """
     spec = container.spec
@@ -73,6 +74,7 @@ def render_config(
         files=files,
         volumes=volumes,
         namespaces=namespaces,
+        given_files=given_files,
         console_size=console_size,
     )
     mine = checks.Mine(rootfs=rootfs, cgroup_path=cgroup_path, terminal=spec.tty, capabilities=facts.capabilities)

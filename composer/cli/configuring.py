@@ -83,7 +83,6 @@ def _images(_options: Globals, project: Project, wanted: Wanted) -> str:
 
 def _hashes(options: Globals, project: Project, wanted: Wanted) -> str:
     from composer.cli import road
-    from composer.desired.build import desire
     from composer.frozen import replace
 
     names = list(project.services) if wanted.hashes == "*" else wanted.hashes.split(",")
@@ -92,7 +91,7 @@ def _hashes(options: Globals, project: Project, wanted: Wanted) -> str:
             raise UsageError(f"no such service: {name}", hint=f"there are: {', '.join(project.services)}")
     # a provider's service is no container, so it has no hash of one
     ours = replace(project, services={name: one for name, one in project.services.items() if one.image})
-    stack = desire(ours, road.images(options.paths, ours))
+    stack = road.described(options.paths, ours, services=tuple(name for name in names if name in ours.services))
     return _lines(f"{name} {stack.services[name].config_hash}" for name in sorted(names) if name in stack.services)
 
 

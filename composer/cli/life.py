@@ -24,7 +24,7 @@ def _do(options: Globals, command: str, make: Callable[[ActualStack, tuple[str, 
     with road.stack_lock(options, name, command):
         found = make(observe_stack(options.paths, name, faults=command in {"start", "restart"}), known)
         road.check_ports(options.paths, found)
-        road.apply(options, found)
+        road.apply(options, found, road.contents_of(options.paths, project) if project else None)
     return found
 
 

@@ -28,6 +28,7 @@ from composer.plan.steps import CreateContainer, CreateNetwork, StartContainer
 
 if TYPE_CHECKING:
     from composer.execute.executor import Outcome
+    from composer.host.givenfiles import Contents
 
 
 class View(NamedTuple):
@@ -58,22 +59,52 @@ def images(paths: Paths, project: Project) -> dict[str, ImageConfig]:
     return found
 
 
-def desired(paths: Paths, project: Project) -> DesiredStack:
+def contents_of(paths: Paths, project: Project, *, make_key: bool = False) -> Contents | None:
+    """What reads the secrets and configs of a stack that has some. `make_key` for commands that make containers."""
+    if not project.file_objects:
+        return None
+    from composer.host.givenfiles import Contents
+
+    return Contents(paths, project, make_key=make_key)
+
+
+def desired(
+    paths: Paths, project: Project, contents: Contents | None = None, *, services: tuple[str, ...] = ()
+) -> DesiredStack:
     """What should be there, as far as the images that are here say. Raises `StackFileError`, also for what the file
-    says rightly but jocker cannot do.
+    says rightly but jocker cannot do, and for secrets and configs of the `services` (all) that cannot be read.
     """
     if project.refusals:
         raise StackFileError(project.refusals)
-    return desire(project, images(paths, project))
+    return described(paths, project, contents, services=services)
 
 
-def view(paths: Paths, project: Project, policy: Policy) -> View:
+def described(
+    paths: Paths, project: Project, contents: Contents | None = None, *, services: tuple[str, ...] = ()
+) -> DesiredStack:
+    """As `desired`, even for what jocker cannot do."""
+    contents = contents or contents_of(paths, project)
+    digests = contents.digests(services or tuple(project.services)) if contents else {}
+    return desire(project, images(paths, project), digests)
+
+
+def view(paths: Paths, project: Project, policy: Policy, contents: Contents | None = None) -> View:
     """What `up` would do now. Writes nothing."""
-    wanted = desired(paths, project)
+    wanted = desired(paths, project, contents, services=_concerned(project, policy))
     actual = observe_stack(paths, project.name, wanted.networks)
     plan = plan_up(wanted, actual, policy)
     check_ports(paths, plan)
     return View(wanted, actual, plan)
+
+
+def _concerned(project: Project, policy: Policy) -> tuple[str, ...]:
+    """The services whose secrets and configs have to be there."""
+    if not (project.file_objects and policy.services):
+        return ()
+    from composer.plan.order import selected
+
+    graph = {name: service.depends_on for name, service in project.services.items()}
+    return tuple(selected(graph, policy.services, with_dependencies=not policy.no_deps))
 
 
 def check_ports(paths: Paths, plan: Plan) -> None:
@@ -93,21 +124,22 @@ def up(options: Globals, project: Project, policy: Policy) -> View:
     from composer.plan.steps import PullImage
 
     paths = options.paths
+    contents = contents_of(paths, project, make_key=True)
     with stack_lock(options, project.name, "up"):
-        seen = view(paths, project, policy)
+        seen = view(paths, project, policy, contents)
         pulls = [node for node in seen.plan.nodes if isinstance(node.step, PullImage)]
         if pulls:
             pull_plan = Plan(nodes=tuple(replace(node, after=()) for node in pulls))
             apply(options, pull_plan)
             policy = replace(policy, pulled=frozenset(node.step.subject for node in pulls))
-            seen = view(paths, project, policy)
+            seen = view(paths, project, policy, contents)
         warn(seen.plan.warnings)
-        apply(options, seen.plan)
+        apply(options, seen.plan, contents)
     return seen
 
 
-def apply(options: Globals, plan: Plan) -> Outcome | None:
-    """Executes a plan and shows it. Raises `Failed`, `Interrupted`."""
+def apply(options: Globals, plan: Plan, contents: Contents | None = None) -> Outcome | None:
+    """Executes a plan and shows it. `contents` are needed to make containers. Raises `Failed`, `Interrupted`."""
     if not plan.nodes:
         return None
     from composer.cli.progress import view_for
@@ -115,7 +147,7 @@ def apply(options: Globals, plan: Plan) -> Outcome | None:
     from composer.execute.machine import Machine
 
     paths = options.paths
-    machine = Machine(paths, options.wanted_runtime())
+    machine = Machine(paths, options.wanted_runtime(), contents=contents)
     if any(isinstance(node.step, CreateNetwork) for node in plan.nodes):
         machine.warm_up()
     display = view_for(options, plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from composer.frozen import replace
 from composer.model.network import Port
 from composer.model.service import AnonymousVolume, BindMount, Mount, NamedVolume, Project, Service
 from composer.plan.policy import Policy
+
+if TYPE_CHECKING:
+    from composer.host.givenfiles import Contents
 
 _UNKNOWN_EXIT = 255
 
@@ -81,7 +84,8 @@ def run(
         tty=tty,
         interactive=not detach,
     )
-    stack = _prepare(options, project, changed, pull)
+    contents = road.contents_of(options.paths, project, make_key=True)
+    stack = _prepare(options, project, changed, pull, contents)
     container = oneoff(
         stack,
         stack.services[service],
@@ -90,7 +94,7 @@ def run(
         ports=ports,
         use_aliases=use_aliases,
     )
-    raise typer.Exit(_carry_out(options, stack, container, tty=tty, detach=detach, remove=remove))
+    raise typer.Exit(_carry_out(options, stack, container, contents, tty=tty, detach=detach, remove=remove))
 
 
 def _ports(service: Service, given: list[str] | None, *, service_ports: bool) -> tuple[Port, ...]:
@@ -183,7 +187,9 @@ def _absolute(target: str, text: str) -> str:
     return os.path.normpath(target)
 
 
-def _prepare(options: Globals, project: Project, service: Service, pull: str | None) -> DesiredStack:
+def _prepare(
+    options: Globals, project: Project, service: Service, pull: str | None, contents: Contents | None
+) -> DesiredStack:
     """The stack of this service alone, its image there. Raises `ImageNotFound`."""
     only = replace(project, services={service.name: replace(service, depends_on={})})
     images = road.images(options.paths, only)
@@ -194,7 +200,7 @@ def _prepare(options: Globals, project: Project, service: Service, pull: str | N
 
         step = PullImage(subject=normalise(service.image), because="run", services=(service.name,))
         road.apply(options, Plan(nodes=(Node(1, step),)))
-    stack = road.desired(options.paths, only)
+    stack = road.desired(options.paths, only, contents, services=(service.name,))
     if not stack.services[service.name].image_present:
         raise ImageNotFound(f"image {service.image} is not here", hint=f"jocker image pull {service.image}")
     return stack
@@ -229,14 +235,21 @@ def _connect(options: Globals, stack: DesiredStack, container: DesiredContainer,
 
 
 def _carry_out(
-    options: Globals, stack: DesiredStack, container: DesiredContainer, *, tty: bool, detach: bool, remove: bool
+    options: Globals,
+    stack: DesiredStack,
+    container: DesiredContainer,
+    contents: Contents | None,
+    *,
+    tty: bool,
+    detach: bool,
+    remove: bool,
 ) -> int:
     from composer.execute.machine import Machine
     from composer.host.attach import Attachment, forwarded, raw_terminal
     from composer.host.logs import window_size
 
     paths = options.paths
-    machine = Machine(paths, options.wanted_runtime())
+    machine = Machine(paths, options.wanted_runtime(), contents=contents)
     new_id = container_id(container)
     with road.stack_lock(options, container.project, "run"):
         _connect(options, stack, container, new_id)

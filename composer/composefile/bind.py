@@ -18,6 +18,7 @@ from composer.composefile.netbind import (
     canonical_ports,
 )
 from composer.composefile.tree import Node, Path, place_of, plain
+from composer.model.fileobject import FileReference
 from composer.model.network import Network
 from composer.model.service import (
     AnonymousVolume,
@@ -73,6 +74,7 @@ def bind_service(
         annotations={key: node.text for key, node in text.entries("annotations")},
         depends_on={key: _dependency(node) for key, node in text.entries("depends_on")},
         mounts=_mounts(service),
+        files=_files(service),
         read_only=text.flag("read_only"),
         cap_add=_capabilities(text.all("cap_add")),
         cap_drop=_capabilities(text.all("cap_drop")),
@@ -186,6 +188,14 @@ def _mounts(service: Node) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
+def _files(service: Node) -> tuple[FileReference, ...]:
+    if "secrets" not in service.items and "configs" not in service.items:
+        return ()
+    from composer.composefile.fileobjects import bind_references
+
+    return bind_references(service)
+
+
 def _mount(item: Node) -> Mount:
     text = _Reader(item)
     kind, target, read_only = text("type"), text("target") or "", text.flag("read_only")
@@ -265,6 +275,10 @@ def canonical_project(name: str, tree: Node, services: Mapping[str, Node]) -> di
 
         if models := top_models(defined.items, services):
             whole["models"] = models
+    if tree.at("secrets") or tree.at("configs"):
+        from composer.composefile.fileobjects import canonical_file_objects
+
+        whole.update(canonical_file_objects(name, services, tree))
     whole.update({key: plain(node) for key, node in tree.items.items() if key.startswith("x-")})
     return whole
 
@@ -305,6 +319,10 @@ def _canonical_value(key: str, node: Node) -> Any:
             return canonical_ports(node)
         case "volumes":
             return [_canonical_mount(item) for item in node.elements]
+        case "secrets" | "configs":
+            from composer.composefile.fileobjects import canonical_references
+
+            return canonical_references(node)
         case "environment":
             return {variable: plain(value) for variable, value in sorted(node.items.items())}
         case _:

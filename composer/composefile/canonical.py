@@ -31,6 +31,12 @@ def canonical(document: Node, base: Base, findings: Findings) -> Node:
         entries["volumes"] = volumes.with_value({
             key: _volume(volume, ("volumes", key), base, findings) for key, volume in volumes.items.items()
         })  # fmt: skip
+    for section in ("secrets", "configs"):
+        objects = entries.get(section)
+        if objects is not None and objects.items:
+            entries[section] = objects.with_value({
+                key: _file_object(node, (section, key), base, findings) for key, node in objects.items.items()
+            })  # fmt: skip
     pool = document.at("x-jocker", "address_pool")
     if pool is not None and pool.tag != "reset" and pool.value is not None:
         from composer.composefile.networks import address_pool
@@ -55,6 +61,14 @@ def _volume(node: Node, path: Path, base: Base, findings: Findings) -> Node:
     from composer.composefile.volumes import volume
 
     return _with_labels(volume(node, path, findings), path, base, findings)
+
+
+def _file_object(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    if not isinstance(node.value, dict) or node.tag == "reset":
+        return node
+    from composer.composefile.fileobjects import file_object
+
+    return _with_labels(file_object(node, path, base, findings), path, base, findings)
 
 
 def _with_labels(node: Node, path: Path, base: Base, findings: Findings) -> Node:
@@ -319,11 +333,18 @@ def _life(name: str) -> Rule:
     return rule
 
 
+def _file_references(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    from composer.composefile.fileobjects import references
+
+    return references(node, path, findings)
+
+
 _RULES: Final[Mapping[str, Rule]] = {
     "annotations": _labelled,
     "cap_add": _capabilities,
     "cap_drop": _capabilities,
     "command": words,
+    "configs": _file_references,
     "depends_on": _dependencies,
     "deploy": _deploy,
     "develop": _life("develop"),
@@ -348,6 +369,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "pre_stop": _life("hooks"),
     "pull_policy": _pull_policy,
     "restart": _life("restart"),
+    "secrets": _file_references,
     "security_opt": _security_options,
     "stop_signal": _signal,
     "sysctls": _labelled,

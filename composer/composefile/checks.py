@@ -12,7 +12,14 @@ from composer.composefile.support import NO_EXTENSIONS, Support, keys_of
 from composer.composefile.tree import Findings, Mark, Node, Path, Scalar, shown
 
 _REFUSALS = frozenset({Support.REFUSED, Support.LATER})
-_NAMED = {"services": "service", "networks": "network", "volumes": "volume", "services.*.networks": "network"}
+_NAMED = {
+    "configs": "config",
+    "networks": "network",
+    "secrets": "secret",
+    "services": "service",
+    "services.*.networks": "network",
+    "volumes": "volume",
+}
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 

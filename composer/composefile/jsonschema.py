@@ -44,6 +44,7 @@ _KINDS: Final[Mapping[str, dict[str, Any]]] = {
     "duration": {"type": "string", "pattern": _or_variable(_DURATION)},
     "seconds": _text_or("number", _DURATION, minimum=0),
     "octal": _text_or("integer", r"^[0-7]+$", minimum=0),
+    "file mode": _text_or("integer", r"^[-+]?[0-7]+$"),
 }
 
 

@@ -157,6 +157,17 @@ def _octal(value: Scalar) -> Scalar:
     raise _mistyped("a file mode in octal, as in 0755", value, quotes=False)
 
 
+def _file_mode(value: Scalar) -> Scalar:
+    """Docker compose's: a string in octal, signs and all; a number is what YAML has made of it."""
+    if isinstance(value, str):
+        digits = value[1:] if value[:1] in {"+", "-"} else value
+        if digits and not digits.strip("01234567"):
+            return int(value, 8)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise _mistyped("a file mode in octal, as in 0440", value, quotes=False)
+
+
 KINDS: Mapping[str, Callable[[Scalar], Scalar]] = {
     "text": _text,
     "scalar": _any_scalar,
@@ -175,6 +186,7 @@ KINDS: Mapping[str, Callable[[Scalar], Scalar]] = {
     "duration": _duration,
     "seconds": _seconds,
     "octal": _octal,
+    "file mode": _file_mode,
 }
 NAMES: Mapping[str, str] = {
     "text": "a string",
@@ -194,6 +206,7 @@ NAMES: Mapping[str, str] = {
     "duration": "a duration",
     "seconds": "a duration",
     "octal": "a file mode",
+    "file mode": "a file mode",
 }
 
 

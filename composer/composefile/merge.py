@@ -55,9 +55,22 @@ def _port_key(node: Node) -> str:
     return port_key(node)
 
 
+def _secret_target(node: Node) -> str:
+    from composer.composefile.fileobjects import secret_target
+
+    return secret_target(node)
+
+
+def _config_target(node: Node) -> str:
+    from composer.composefile.fileobjects import config_target
+
+    return config_target(node)
+
+
 _UNIQUE_BY: Final[Mapping[str, Callable[[Node], str]]] = {
     "services.*.cap_add": _before_equals,
     "services.*.cap_drop": _before_equals,
+    "services.*.configs": _config_target,
     "services.*.dns": _before_equals,
     "services.*.dns_opt": _before_equals,
     "services.*.dns_search": _before_equals,
@@ -69,6 +82,7 @@ _UNIQUE_BY: Final[Mapping[str, Callable[[Node], str]]] = {
     "services.*.networks.*.link_local_ips": _before_equals,
     "services.*.ports": _port_key,
     "services.*.profiles": _before_equals,
+    "services.*.secrets": _secret_target,
     "services.*.tmpfs": _before_equals,
     "services.*.volumes": _target_of,
     "x-jocker.address_pool": _whole,

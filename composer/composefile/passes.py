@@ -17,6 +17,7 @@ from composer.composefile.netbind import bind_networks
 from composer.composefile.tree import Findings, Mark, Node, Source
 from composer.composefile.yaml import parse_yaml
 from composer.errors import UsageError
+from composer.model.fileobject import FileObject, Kind
 from composer.model.service import Project, Service, Volume
 
 
@@ -107,6 +108,10 @@ def _assembled(
         replicas = {key: replicas_of(service) for key, service in enabled.items()}
         check_wiring(name, enabled, disabled, networks, replicas, findings)
     volumes = _volumes(name, tree, enabled, findings)
+    if _has_file_objects(tree, enabled):
+        from composer.composefile.fileobjects import check_file_objects
+
+        check_file_objects(enabled, tree, findings)
     seccomp = load_seccomp(enabled, base, read, sources.cwd, findings)
     enabled = {
         key: labelled(
@@ -123,6 +128,7 @@ def _assembled(
     findings.raise_if_any()
 
     real = bind_networks(name, networks, enabled)
+    objects = _file_objects(tree, enabled)
     if findings.may_refuse:
         from composer.composefile.refusals import refuse_by_table
 
@@ -131,6 +137,8 @@ def _assembled(
                 "services": enabled,
                 "networks": {key: node for key, node in networks.items() if key in real},
                 "volumes": {key: node for key, node in _entries(tree, "volumes").items() if key in volumes},
+                "secrets": {key: tree.items["secrets"].items[key] for kind, key in objects if kind == "secret"},
+                "configs": {key: tree.items["configs"].items[key] for kind, key in objects if kind == "config"},
             },
             findings,
         )
@@ -147,6 +155,7 @@ def _assembled(
         disabled=bound(disabled),
         networks=real,
         volumes=volumes,
+        file_objects=objects,
         address_pool=tuple(item.text for item in pool.elements) if pool else (),
         environment=environment,
         warnings=tuple(findings.warnings),
@@ -170,6 +179,21 @@ def _volumes(name: str, tree: Node, services: Mapping[str, Node], findings: Find
 
     check_volumes(name, services, known, findings)
     return bind_volumes(name, services, known)
+
+
+def _has_file_objects(tree: Node, services: Mapping[str, Node]) -> bool:
+    return any(
+        section in tree.items or any(section in one.items for one in services.values())
+        for section in ("secrets", "configs")
+    )
+
+
+def _file_objects(tree: Node, services: Mapping[str, Node]) -> dict[tuple[Kind, str], FileObject]:
+    if not _has_file_objects(tree, services):
+        return {}
+    from composer.composefile.fileobjects import bind_file_objects
+
+    return bind_file_objects(services, tree)
 
 
 def _by_profile(

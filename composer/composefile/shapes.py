@@ -45,6 +45,14 @@ _RETRY: Final[Mapping[str, Shape]] = {
     ".retry.max_wait": _SECONDS,
     ".retry.on": Shape(scalar="count", items="count"),
 }
+_REFERENCE: Final[Mapping[str, Shape]] = {
+    "": Shape(scalar="text", entries="keys"),
+    ".gid": _TEXT,
+    ".mode": Shape(scalar="file mode"),
+    ".source": _TEXT,
+    ".target": _TEXT,
+    ".uid": _TEXT,
+}
 _SERVICE: Final[Mapping[str, Shape]] = {
     "annotations": _PAIRS,
     "cap_add": _TEXTS,
@@ -53,6 +61,8 @@ _SERVICE: Final[Mapping[str, Shape]] = {
     "container_name": _TEXT,
     "cpus": Shape(scalar="number"),
     "cgroup": _TEXT,
+    "configs": Shape(items="*"),
+    **{f"configs[]{key}": shape for key, shape in _REFERENCE.items()},
     "depends_on": Shape(items="text", entries="*"),
     "depends_on.*": _KEYS,
     "depends_on.*.condition": _TEXT,
@@ -117,6 +127,8 @@ _SERVICE: Final[Mapping[str, Shape]] = {
     "restart": _TEXT,
     "scale": _COUNT,
     "security_opt": _TEXTS,
+    "secrets": Shape(items="*"),
+    **{f"secrets[]{key}": shape for key, shape in _REFERENCE.items()},
     "shm_size": _BYTES,
     "stdin_open": _BOOL,
     "stop_grace_period": Shape(scalar="duration"),
@@ -148,6 +160,19 @@ _SERVICE: Final[Mapping[str, Shape]] = {
     "volumes[].volume": _KEYS,
     "volumes[].volume.nocopy": _BOOL,
     "working_dir": _TEXT,
+}
+_FILE_OBJECT: Final[Mapping[str, Shape]] = {
+    "": _KEYS,
+    ".content": _TEXT,
+    ".driver": _TEXT,
+    ".driver_opts": Shape(entries="text or number"),
+    ".environment": _TEXT,
+    ".external": Shape(scalar="bool", entries="keys"),
+    ".external.name": _TEXT,
+    ".file": _TEXT,
+    ".labels": _PAIRS,
+    ".name": _TEXT,
+    ".template_driver": _TEXT,
 }
 _DURATION: Final = Shape(scalar="duration")
 
@@ -270,6 +295,8 @@ _VOLUME: Final[Mapping[str, Shape]] = {
 }
 SHAPES: Final[Mapping[str, Shape]] = {
     "": _KEYS,
+    "configs": _NAMED,
+    **{f"configs.*{key}": shape for key, shape in _FILE_OBJECT.items()},
     "include": Shape(items="*"),
     "include[]": Shape(scalar="text", entries="keys"),
     "include[].env_file": _TEXT_OR_TEXTS,
@@ -280,6 +307,8 @@ SHAPES: Final[Mapping[str, Shape]] = {
     "name": _TEXT,
     "networks": _NAMED,
     **{f"networks.*{key}": shape for key, shape in _NETWORK.items()},
+    "secrets": _NAMED,
+    **{f"secrets.*{key}": shape for key, shape in _FILE_OBJECT.items()},
     "version": Shape(scalar="scalar"),
     "services": _NAMED,
     "services.*": _KEYS,

@@ -24,21 +24,27 @@ class Support(Enum):
 Key = tuple[str, Support, str]
 """One line of the table: `services.*.volumes[].bind.selinux`, what we do, and why if it needs saying."""
 
+_FILE_REFERENCE = "gid mode source target uid"
 # `*` stands for a name the user chose, `[]` for an item of a list
 _SUPPORTED: Final[Mapping[str, str]] = {
-    "": "include name networks services volumes x-jocker",
+    "": "configs include name networks secrets services volumes x-jocker",
+    "configs.*": "content environment external file",
+    "configs.*.external": "name",
     "include[]": "env_file path project_directory",
     "networks.*": "driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name",
     "networks.*.external": "name",
     "networks.*.ipam": "config driver",
     "networks.*.ipam.config[]": "aux_addresses gateway ip_range subnet",
+    "secrets.*": "environment external file",
+    "secrets.*.external": "name",
     "services.*": """
-        annotations cap_add cap_drop cgroup command container_name cpus depends_on deploy dns dns_opt dns_search
+        annotations cap_add cap_drop cgroup command configs container_name cpus depends_on deploy dns dns_opt dns_search
         domainname entrypoint env_file environment expose extends external_links extra_hosts group_add hostname image
         init ipc label_file labels links mac_address mem_limit network_mode networks pid pids_limit ports privileged
-        profiles pull_policy read_only restart scale security_opt shm_size stdin_open stop_grace_period
+        profiles pull_policy read_only restart scale secrets security_opt shm_size stdin_open stop_grace_period
         stop_signal sysctls tmpfs tty ulimits user uts volumes working_dir x-jocker""",
     "services.*.depends_on.*": "condition required restart",
+    "services.*.configs[]": _FILE_REFERENCE,
     "services.*.deploy": "mode replicas restart_policy",
     "services.*.deploy.restart_policy": "condition",
     "services.*.env_file[]": "format path required",
@@ -47,6 +53,7 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "services.*.networks.*": """
         aliases gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address priority""",
     "services.*.ports[]": "host_ip protocol published target",
+    "services.*.secrets[]": _FILE_REFERENCE,
     "services.*.ulimits.*": "hard soft",
     "services.*.volumes[]": "bind read_only source target tmpfs type volume",
     "services.*.volumes[].bind": "create_host_path propagation recursive",
@@ -63,6 +70,8 @@ _HOOK = "command environment privileged user working_dir"
 _UPDATE = "delay failure_action max_failure_ratio monitor order parallelism"
 _NO_EFFECT: Final[Mapping[str, str]] = {
     "": "version",
+    "configs.*": "labels name",
+    "secrets.*": "labels name",
     "networks.*": "attachable",
     "networks.*.ipam": "options",
     "services.*": "develop",
@@ -80,19 +89,13 @@ _NO_EFFECT: Final[Mapping[str, str]] = {
 }
 _RATES = "path rate"
 _DEVICE_REQUEST = "capabilities count device_ids driver options"
-_FILE_REFERENCE = "gid mode source target uid"
 _LATER: Final[Mapping[str, str]] = {
-    "": "configs secrets",
-    "configs.*": "content environment external file labels name template_driver",
-    "secrets.*": "driver driver_opts environment external file labels name template_driver",
-    "configs.*.external": "name",
-    "secrets.*.external": "name",
     "services.*": """
-        attach blkio_config build cgroup_parent configs cpu_count cpu_percent cpu_period cpu_quota
+        attach blkio_config build cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
         cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec device_cgroup_rules devices
         gpus healthcheck isolation logging mem_reservation mem_swappiness memswap_limit
         oom_kill_disable oom_score_adj platform post_start pre_start pre_stop provider
-        pull_refresh_after runtime secrets storage_opt use_api_socket userns_mode volumes_from""",
+        pull_refresh_after runtime storage_opt use_api_socket userns_mode volumes_from""",
     "services.*.blkio_config": (
         "device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device"
     ),
@@ -107,7 +110,6 @@ _LATER: Final[Mapping[str, str]] = {
         sbom secrets shm_size ssh tags target ulimits""",
     "services.*.build.secrets[]": _FILE_REFERENCE,
     "services.*.build.ulimits.*": "hard soft",
-    "services.*.configs[]": _FILE_REFERENCE,
     "services.*.credential_spec": "config file registry",
     "services.*.deploy": "resources",
     "services.*.deploy.resources": "limits reservations",
@@ -125,7 +127,6 @@ _LATER: Final[Mapping[str, str]] = {
     "services.*.pre_start[]": f"{_HOOK} image per_replica",
     "services.*.pre_stop[]": _HOOK,
     "services.*.provider": "options type",
-    "services.*.secrets[]": _FILE_REFERENCE,
     "services.*.volumes[]": "image",
     "services.*.volumes[].image": "subpath",
     "services.*.volumes[].volume": "labels subpath",
@@ -136,6 +137,8 @@ _REFUSED: Final[Mapping[str, str]] = {
     "services.*": "models",
     "services.*.models.*": "endpoint_var model_var",
     "services.*.networks.*": "driver_opts",
+    "configs.*": "template_driver",
+    "secrets.*": "driver driver_opts template_driver",
 }
 _TABLES = (
     (Support.SUPPORTED, _SUPPORTED),
@@ -143,7 +146,15 @@ _TABLES = (
     (Support.REFUSED, _REFUSED),
     (Support.LATER, _LATER),
 )
+_PLUGIN = "a plugin of a swarm, and there is none: the content is taken as it is"
 _NOTES: Final[Mapping[str, str]] = {
+    **{f"{section}.*.external": "false: there is no swarm to keep it" for section in ("configs", "secrets")},
+    **{f"{section}.*.external.name": "obsolete in the specification; a warning" for section in ("configs", "secrets")},
+    **{f"{section}.*.labels": "a file has none" for section in ("configs", "secrets")},
+    **{f"{section}.*.name": "a name in a swarm, and there is none" for section in ("configs", "secrets")},
+    **{f"{section}.*.template_driver": _PLUGIN for section in ("configs", "secrets")},
+    "secrets.*.driver": _PLUGIN,
+    "secrets.*.driver_opts": _PLUGIN,
     "version": "obsolete in the specification; a warning",
     "models": "no model runner here",
     "networks.*.attachable": "every network of the machine is",

@@ -22,6 +22,7 @@ from composer.errors import Complaint, StackFileError
 from composer.frozen import replace
 from composer.image.config import ImageConfig
 from composer.image.reference import normalise
+from composer.model.fileobject import FileReference, GivenFile, Kind
 from composer.model.network import Port
 from composer.model.service import AnonymousVolume, Mount, NamedVolume, Project, Service
 
@@ -29,9 +30,14 @@ DEFAULT_SHM_SIZE = 64 * 1024 * 1024
 _NOT_A_VOLUME = frozenset({"", "/", "/proc", "/sys"})
 
 
-def desire(project: Project, images: Mapping[str, ImageConfig]) -> DesiredStack:
+Digests = Mapping[tuple[Kind, str], str]
+_UNREAD: Digests = {}
+
+
+def desire(project: Project, images: Mapping[str, ImageConfig], digests: Digests = _UNREAD) -> DesiredStack:
     """What should be there. `images` by normalised reference; a service whose image is missing gets what can be said
-    without it (`image_present` False). Raises `StackFileError` for services that have no command at all.
+    without it (`image_present` False). `digests` stand for what secrets and configs hold. Raises `StackFileError` for
+    services that have no command at all.
     """
     complaints: list[Complaint] = []
     services = {}
@@ -45,7 +51,7 @@ def desire(project: Project, images: Mapping[str, ImageConfig]) -> DesiredStack:
                     "write `command: [...]`",
                 )
             )
-        services[service.name] = _desire_service(project, service, image)
+        services[service.name] = _desire_service(project, service, image, digests)
     if complaints:
         raise StackFileError(tuple(complaints))
     return DesiredStack(
@@ -71,8 +77,8 @@ def _volumes(project: Project) -> dict[str, DesiredVolume]:
     }
 
 
-def _desire_service(project: Project, service: Service, image: ImageConfig | None) -> DesiredService:
-    spec = _spec(project, service, image)
+def _desire_service(project: Project, service: Service, image: ImageConfig | None, digests: Digests) -> DesiredService:
+    spec = _spec(project, service, image, digests)
     spec_hash = config_hash(spec)
     return DesiredService(
         name=service.name,
@@ -97,10 +103,11 @@ def _desire_service(project: Project, service: Service, image: ImageConfig | Non
             ),
         },
         retry=service.retry,
+        origins=tuple(project.file_objects[file.kind, file.key].origin for file in service.files),
     )
 
 
-def _spec(project: Project, service: Service, image: ImageConfig | None) -> ContainerSpec:
+def _spec(project: Project, service: Service, image: ImageConfig | None, digests: Digests) -> ContainerSpec:
     entrypoint, command = _arguments(service, image)
     return ContainerSpec(
         image=normalise(service.image),
@@ -147,7 +154,13 @@ def _spec(project: Project, service: Service, image: ImageConfig | None) -> Cont
         shm_size=service.shm_size or DEFAULT_SHM_SIZE,
         extra_hosts=service.extra_hosts,
         template=service.template or "",
+        files=tuple(_given(file, digests) for file in service.files),
     )
+
+
+def _given(file: FileReference, digests: Digests) -> GivenFile:
+    digest = digests.get((file.kind, file.key), "")
+    return GivenFile(file.kind, file.target, file.uid, file.gid, file.mode, digest)
 
 
 def _arguments(service: Service, image: ImageConfig | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -209,6 +222,7 @@ def replica(stack: DesiredStack, service: DesiredService, number: int) -> Desire
         layers=service.layers,
         depends_on=service.depends_on,
         retry=service.retry,
+        origins=service.origins,
     )
 
 
@@ -237,4 +251,5 @@ def oneoff(
         config_hash=config_hash(spec),
         labels={**service.labels, **oneoff_labels(slug)},
         layers=service.layers,
+        origins=service.origins,
     )

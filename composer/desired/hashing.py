@@ -9,6 +9,7 @@ from typing import Any
 from composer.desired.state import ContainerSpec, DesiredContainer, Endpoint
 from composer.digest import sha256_hex
 from composer.frozen import fields_of
+from composer.model.fileobject import GivenFile
 from composer.model.network import Port
 from composer.model.service import AnonymousVolume, BindMount, Mount, NamedVolume, TmpfsMount, Ulimit
 
@@ -17,7 +18,7 @@ HASH_VERSION = 1
 
 _LATER = frozenset({
     *("domainname", "networks", "ports", "expose", "dns", "dns_search", "dns_opt", "links"),
-    *("pid", "ipc", "uts", "cgroup"),
+    *("pid", "ipc", "uts", "cgroup", "files"),
 })  # fmt: skip
 """Fields that earlier versions did not have: they count when they say something, so that what does not use them keeps
 its hash."""
@@ -46,7 +47,7 @@ def spec_to_json(spec: ContainerSpec) -> dict[str, Any]:
         value = getattr(spec, name)
         if name == "mounts":
             value = [{"type": _KIND_NAMES[type(mount)], **mount._asdict()} for mount in value]
-        elif name in {"networks", "ports"}:
+        elif name in {"networks", "ports", "files"}:
             value = [one._asdict() for one in value]
         plain[name] = _plain(value)
     return plain
@@ -71,6 +72,7 @@ def spec_from_json(plain: Mapping[str, Any]) -> ContainerSpec:
         fields[name] = tuple((one, other) for one, other in _list(fields.get(name, [])))
     fields["networks"] = tuple(_endpoint(one) for one in _list(fields.get("networks", [])))
     fields["ports"] = tuple(Port(**one) for one in _list(fields.get("ports", [])))
+    fields["files"] = tuple(_given(one) for one in _list(fields.get("files", [])))
     for name in _MAPPINGS:
         fields[name] = dict(fields.get(name, {}))
         _texts([*fields[name].values()])
@@ -85,6 +87,13 @@ def spec_from_json(plain: Mapping[str, Any]) -> ContainerSpec:
 def _endpoint(plain: Mapping[str, Any]) -> Endpoint:
     lists = {name: tuple(_texts(plain[name])) for name in ("aliases", "link_local_ips")}
     return Endpoint(**{**plain, **lists})
+
+
+def _given(plain: Mapping[str, Any]) -> GivenFile:
+    file = GivenFile(**plain)
+    if list(map(type, file)) != [str, str, int, int, int, str]:
+        raise TypeError(f"{plain!r} is not a secret or config")
+    return file
 
 
 def _list(value: Any) -> list[Any]:

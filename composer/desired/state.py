@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from composer.frozen import field, frozen
+from composer.model.fileobject import GivenFile, Origin
 from composer.model.network import Port, Subnet
 from composer.model.service import (
     AnonymousVolume,
@@ -29,6 +30,7 @@ __all__ = [
     "DesiredStack",
     "DesiredVolume",
     "Endpoint",
+    "GivenFile",
     "Mount",
     "NamedVolume",
     "Port",
@@ -107,6 +109,8 @@ class ContainerSpec:
     shm_size: int = 64 * 1024 * 1024
     extra_hosts: tuple[tuple[str, str], ...] = ()
     template: str = ""
+    files: tuple[GivenFile, ...] = ()
+    """Secrets and configs, by target."""
 
 
 @frozen(shown=False)
@@ -127,6 +131,8 @@ class DesiredContainer:
     layers: tuple[str, ...]
     depends_on: Mapping[str, Dependency] = field(factory=dict)
     retry: Retry | None = None
+    origins: tuple[Origin, ...] = ()
+    """Where the bytes of `spec.files` come from, one for one; no part of the hash, but kept in the record."""
 
 
 @frozen(shown=False)
@@ -145,6 +151,7 @@ class DesiredService:
     labels: Mapping[str, str] = field(factory=dict)
     """Labels of every container of the service; number and one-off labels are added per container."""
     retry: Retry | None = None
+    origins: tuple[Origin, ...] = ()
 
 
 @frozen(shown=False)

@@ -27,6 +27,7 @@ from composer.paths import Paths
 if TYPE_CHECKING:
     from composer.bundle.context import MachineFacts, Namespaces, ProcessUser
     from composer.execute.networking import Attached, Networking
+    from composer.host.givenfiles import Contents
     from composer.plan.steps import Member
 
 _FILES = ("hosts", "hostname", "resolv.conf")
@@ -51,10 +52,18 @@ def _user(container: DesiredContainer, root: str) -> ProcessUser:
 class Machine:
     """Implements `execute.perform.Host`. Safe to use from several threads, one container each."""
 
-    def __init__(self, paths: Paths, runtime: Runtime | None = None, *, tls_verify: bool | None = None) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        runtime: Runtime | None = None,
+        *,
+        tls_verify: bool | None = None,
+        contents: Contents | None = None,
+    ) -> None:
         self._paths = paths
         self._given_runtime = runtime
         self._tls_verify = tls_verify
+        self._contents = contents
         self._store = Store(paths)
         self._interrupted = threading.Event()
 
@@ -147,6 +156,7 @@ class Machine:
         rootfs.ensure_directory(root, container.spec.working_dir)
         self._make_bind_sources(container)
         self._make_volumes(container, record, root)
+        self._give_files(container, container_id)
         attached = self.networking.attach(container, container_id) if container.spec.networks else None
         namespaces = self._namespaces(container, container_id)
         self._write_files(container, container_id, namespaces, attached)
@@ -163,6 +173,17 @@ class Machine:
                 keeps=keeps,
             )
             self.lifecycle.create(shim, config)
+
+    def _give_files(self, container: DesiredContainer, container_id: str) -> None:
+        if not container.spec.files:
+            return
+        from composer.host import givenfiles
+
+        contents = self._contents or givenfiles.Contents(self._paths)
+        try:
+            givenfiles.provide(self._paths, container_id, container.spec.files, container.origins, contents)
+        except ContainerError as error:
+            raise ContainerError(f'service "{container.service}": {error.message}', hint=error.hint) from None
 
     def _namespaces(self, container: DesiredContainer, container_id: str) -> Namespaces:
         from composer.execute import sharing
@@ -207,8 +228,16 @@ class Machine:
             facts=self.facts,
             files={f"/etc/{name}": f"{directory}/{name}" for name in _FILES},
             namespaces=namespaces,
+            given_files=self._given_files(container, container_id),
             volumes={target: volumes.path(self._paths, name) for target, name in (*named.items(), *by_name)},
         )
+
+    def _given_files(self, container: DesiredContainer, container_id: str) -> tuple[str, ...]:
+        if not container.spec.files:
+            return ()
+        from composer.host.givenfiles import paths_of
+
+        return paths_of(self._paths, container_id, container.spec.files)
 
     def render(self, container: DesiredContainer, container_id: str) -> str:
         """The config.json of a container: as it lies in the bundle, or as it would if it were made now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import NoReturn
 
@@ -22,6 +23,8 @@ RESOLVE_IN_ROOT = 0x10
 MNT_DETACH = 2
 NOSUID_NODEV_NOEXEC = 2 | 4 | 8
 _MOUNT_ATTR_RDONLY = 1
+_MOUNT_ATTR_NOSUID = 2
+_MOUNT_ATTR_NODEV = 4
 
 
 class _OpenHow(ctypes.Structure):
@@ -62,8 +65,7 @@ def mount_overlay(lowers: list[str], upper: str, work: str, target: str) -> None
     """
     mount_fd = _overlay(lowers, ((b"upperdir", upper), (b"workdir", work)), 0)
     try:
-        if _syscall(_MOVE_MOUNT, mount_fd, b"", -100, os.fsencode(target), 4) < 0:
-            _refuse("move_mount", target)
+        attach(mount_fd, target)
     finally:
         os.close(mount_fd)
 
@@ -74,6 +76,36 @@ def open_overlay(lowers: list[str]) -> int:
     Raises `OSError`.
     """
     return _overlay(lowers, (), _MOUNT_ATTR_RDONLY)
+
+
+def open_tmpfs(options: Mapping[str, str]) -> int:
+    """A new tmpfs that is mounted nowhere, by its descriptor: until `attach` it goes with that, whenever we are killed.
+
+    No set-id programs, no devices, and nothing of it is swapped out (but on kernels before 6.4, and in a user
+    namespace, which must not ask for that). Raises `OSError`.
+    """
+    fd: int = _syscall(_FSOPEN, b"tmpfs", 1)
+    if fd < 0:
+        _refuse("fsopen", "tmpfs")
+    try:
+        for key, value in options.items():
+            if _syscall(_FSCONFIG, fd, 1, key.encode(), value.encode(), 0) < 0:
+                _refuse(f"fsconfig {key}", "tmpfs")
+        _syscall(_FSCONFIG, fd, 0, b"noswap", None, 0)
+        if _syscall(_FSCONFIG, fd, 6, None, None, 0) < 0:
+            _refuse("mount tmpfs", "tmpfs")
+        mount_fd: int = _syscall(_FSMOUNT, fd, 1, _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV)
+        if mount_fd < 0:
+            _refuse("fsmount", "tmpfs")
+    finally:
+        os.close(fd)
+    return mount_fd
+
+
+def attach(mount_fd: int, target: str) -> None:
+    """Mounts on `target` what a descriptor holds. Raises `OSError`."""
+    if _syscall(_MOVE_MOUNT, mount_fd, b"", -100, os.fsencode(target), 4) < 0:
+        _refuse("move_mount", target)
 
 
 def _overlay(lowers: list[str], others: tuple[tuple[bytes, str], ...], attributes: int) -> int:

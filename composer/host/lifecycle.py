@@ -203,8 +203,9 @@ class Lifecycle:
             records.mark_removing(paths, record)
         self.delete_runtime(container_id, project)
         self.unmount_rootfs(container_id)
-        if os.path.ismount(paths.shm(container_id)):
-            kernel.umount(paths.shm(container_id), kernel.MNT_DETACH)
+        for path in (paths.shm(container_id), paths.given_files(container_id)):
+            if os.path.ismount(path):
+                kernel.umount(path, kernel.MNT_DETACH)
         remove_tree(paths.bundle(container_id))
         remove_tree(paths.conmon(container_id))
         for name in with_volumes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from composer.errors import Complaint, Place
 from composer.frozen import field, frozen
+from composer.model.fileobject import FileObject, FileReference, Kind
 from composer.model.network import Attachment, Network, Port
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class Service:
     annotations: Mapping[str, str] = field(factory=dict)
     depends_on: Mapping[str, Dependency] = field(factory=dict)
     mounts: tuple[Mount, ...] = ()
+    files: tuple[FileReference, ...] = ()
+    """Its secrets and configs, those that no mount of its own hides, by target."""
     read_only: bool = False
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
@@ -182,6 +185,8 @@ class Project:
     """By key, those that enabled services use."""
     volumes: Mapping[str, Volume] = field(factory=dict)
     """By key, those that enabled services use."""
+    file_objects: Mapping[tuple[Kind, str], FileObject] = field(factory=dict)
+    """Secrets and configs by kind and key, those that enabled services use."""
     address_pool: tuple[str, ...] = ()
     """`x-jocker: {address_pool: …}`: CIDRs that networks without a subnet of their own get theirs from."""
     environment: Mapping[str, str] = field(factory=dict)

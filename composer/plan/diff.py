@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _SECRET_WORDS = ("pass", "secret", "token", "credential", "private", "auth", "cookie")
@@ -41,10 +41,8 @@ def _field(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> It
             yield f"image: {_short_id(old)} → {_short_id(new)}"
     elif name == "stop_grace_seconds":
         yield f"stop_grace_period: {_seconds(old)} → {_seconds(new)}"
-    elif name == "mounts":
-        yield from _mounts(old, new)
-    elif name == "networks":
-        yield from _networks(old, new)
+    elif name in _LISTS:
+        yield from _LISTS[name](old, new)
     elif name == "ports":
         yield _change(name, _ports(old), _ports(new))
     elif isinstance(new, Mapping) and (isinstance(old, Mapping) or old is _UNSET):
@@ -78,6 +76,30 @@ def _networks(old: Any, new: Any) -> Iterator[str]:
                 yield _change(f"{path}.{name}", was, after[network][name])
     if before == after:
         yield "networks: in another order"
+
+
+def _files(old: Any, new: Any) -> Iterator[str]:
+    """Secrets and configs by where they are in the container. Of what they hold only that it changed."""
+    before, after = _by_target(old), _by_target(new)
+    for target in sorted({*before, *after}):
+        was, becomes = before.get(target, {}), after.get(target, {})
+        path = f"{_word((becomes or was).get('kind', '?'))}s[{_word(target)}]"
+        if not was or not becomes:
+            yield f"{path}: {'given' if becomes else 'no longer given'}"
+            continue
+        if was.get("kind") != becomes.get("kind"):
+            yield f"{path}: it was a {_word(was.get('kind', '?'))}"
+        elif was.get("digest") != becomes.get("digest"):
+            yield f"{path}: the content changed {_HIDDEN}"
+        for name in ("uid", "gid"):
+            if was.get(name) != becomes.get(name):
+                yield f"{path}.{name}: {_value(was.get(name))} → {_value(becomes.get(name))}"
+        if was.get("mode") != becomes.get("mode"):
+            yield f"{path}.mode: {_mode(was.get('mode'))} → {_mode(becomes.get('mode'))}"
+
+
+def _mode(mode: Any) -> str:
+    return f"{mode:04o}" if isinstance(mode, int) else _value(mode)
 
 
 def _by_network(ends: Any) -> dict[str, Mapping[str, Any]]:
@@ -204,3 +226,11 @@ def summary(lines: tuple[str, ...]) -> str:
         return "its configuration changed"
     more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
     return f"{lines[0]}{more}"
+
+
+_LISTS: Mapping[str, Callable[[Any, Any], Iterator[str]]] = {
+    "files": _files,
+    "mounts": _mounts,
+    "networks": _networks,
+}
+"""Fields told item by item."""

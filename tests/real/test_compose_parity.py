@@ -93,6 +93,9 @@ def test_compose_reads_a_stack_as_we_do(tmp_path: Path, case: dict[str, Any]) ->
         assert {key: {"ipam": {}, **plain(net, root)} for key, net in answer.get("networks", {}).items()} == case[
             "nets"
         ]
+    for key, section in (("secs", "secrets"), ("confs", "configs")):
+        if key in case:
+            assert plain(answer.get(section, {}), root) == case[key]
     if "vols" in case:
         assert plain(answer.get("volumes", {}), root) == case["vols"]
 

@@ -19,7 +19,7 @@ from composer.host import net_paths, netns, proc
 from composer.paths import Paths
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-_SHARED = {"bundles", "conmon", "containers", "dns", "images", "netns", "runc", "stacks", "volumes"}
+_SHARED = {"bundles", "conmon", "containers", "dns", "images", "key", "netns", "runc", "stacks", "volumes"}
 SLEEP = "    image: demo\n    network_mode: none\n    command: [sleep, '1000']\n"
 Jocker = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -10,6 +10,7 @@ from stackcases import files_of, load, stack_cases
 from composer.cli.configuring import whole
 
 NOT_THE_SAME = {
+    "an empty target is the default": "the default is written out",
     "a link to what may be missing": "what is linked is disabled, so it is not printed",
     "long forms": "an empty `protocol` becomes tcp",
 }

@@ -34,6 +34,9 @@ def test_a_stack_is_read_as_compose_reads_it(case: dict[str, Any]) -> None:
     assert project.canonical.get("networks", {}).keys() <= project.networks.keys()
     if "models" in case:
         assert project.canonical.get("models", {}) == case["models"]
+    for key, section in (("secs", "secrets"), ("confs", "configs")):
+        if key in case:
+            assert project.canonical.get(section, {}) == case[key]
     if "vols" in case:
         assert project.canonical.get("volumes", {}) == case["vols"]
     assert project.canonical.get("volumes", {}).keys() == project.volumes.keys()

@@ -11,7 +11,16 @@ import stackcases
 
 from composer.desired.build import desire, replica
 from composer.desired.hashing import config_hash, container_id, spec_from_json, spec_to_json
-from composer.desired.state import AnonymousVolume, BindMount, ContainerSpec, Endpoint, Port, TmpfsMount, Ulimit
+from composer.desired.state import (
+    AnonymousVolume,
+    BindMount,
+    ContainerSpec,
+    Endpoint,
+    GivenFile,
+    Port,
+    TmpfsMount,
+    Ulimit,
+)
 from composer.frozen import replace
 
 FULL = ContainerSpec(
@@ -69,6 +78,7 @@ NETWORKED = replace(
     ipc="shareable",
     uts="host",
     cgroup="private",
+    files=(GivenFile("secret", "/run/secrets/a", 1, 2, 0o400, "d"),),
 )
 
 
@@ -244,6 +254,9 @@ def test_bytes_that_are_no_text_can_be_hashed() -> None:
         {"ulimits": {"nofile": [1, 2, 3]}},
         {"extra_hosts": [["a"]]},
         {"extra_hosts": 7},
+        {"files": {}},
+        {"files": [{"kind": "secret"}]},
+        {"files": [{"kind": "secret", "target": "/a", "uid": "root"}]},
         {"privileged": "false"},
         {"mem_limit": "64m"},
         {"mem_limit": True},

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from composer.desired.hashing import spec_to_json
-from composer.desired.state import AnonymousVolume, BindMount, ContainerSpec, Endpoint, Port, TmpfsMount, Ulimit
+from composer.desired.state import (
+    AnonymousVolume,
+    BindMount,
+    ContainerSpec,
+    Endpoint,
+    GivenFile,
+    Port,
+    TmpfsMount,
+    Ulimit,
+)
 from composer.frozen import replace
 from composer.plan.diff import differences, looks_secret, summary
 
@@ -81,6 +90,20 @@ TABLE: list[tuple[dict[str, tuple[Any, Any]], list[str]]] = [
         {"mounts": ((AnonymousVolume("/a"), AnonymousVolume("/b")), (AnonymousVolume("/b"), AnonymousVolume("/a")))},
         ["volumes: in another order"],
     ),
+    ({"files": ((), (GivenFile("secret", "/run/secrets/a", digest="1"),))}, ["secrets[/run/secrets/a]: given"]),
+    ({"files": ((GivenFile("config", "/a b"),), ())}, ['configs["/a b"]: no longer given']),
+    (
+        {"files": ((GivenFile("secret", "/a", digest="1"),), (GivenFile("secret", "/a", digest="2"),))},
+        ["secrets[/a]: the content changed (hidden)"],
+    ),
+    (
+        {"files": ((GivenFile("secret", "/a", digest="1"),), (GivenFile("config", "/a", digest="2"),))},
+        ["configs[/a]: it was a secret"],
+    ),
+    (
+        {"files": ((GivenFile("secret", "/a"),), (GivenFile("secret", "/a", 1, 2, 0o40),))},
+        ["secrets[/a].uid: 0 → 1", "secrets[/a].gid: 0 → 2", "secrets[/a].mode: 0444 → 0040"],
+    ),
 ]
 
 
@@ -99,6 +122,7 @@ def test_every_field_that_is_hashed_is_told() -> None:
         "networks": (Endpoint("p_back", ("web",)),),
         "ports": (Port(80, "8080"),),
         "links": (("database", "db"),),
+        "files": (GivenFile("secret", "/run/secrets/a"),),
     }
     for name in ContainerSpec.__slots__:
         value = special.get(name, samples[type(getattr(BASE, name))])
