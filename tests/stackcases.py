@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,8 @@ def stripped(service: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in service.items() if key not in plain or value not in plain[key]}
 
 
-def load(case: Mapping[str, Any]) -> Project:
-    """The project of a case, loaded without a disk: all files whose name ends with .yml are stack files, in order."""
+def sources_of(case: Mapping[str, Any]) -> tuple[Sources, Callable[[str], str]]:
+    """What a case is made from, without a disk: all files whose name ends with .yml are stack files, in order."""
     files = files_of(case)
 
     def read(path: str) -> str:
@@ -70,19 +70,21 @@ def load(case: Mapping[str, Any]) -> Project:
             raise FileNotFoundError(2, "No such file or directory", path) from None
 
     name = case.get("project")
-    return load_project(
-        Sources(
-            files=tuple(StackText(n, f"{ROOT}/{n}", text) for n, text in files.items() if n.endswith(".yml")),
-            environment={**ENVIRONMENT, **case.get("environment", {})},
-            directory=ROOT,
-            cwd=ROOT,
-            home="/home/me",
-            project_name=check_project_name(name, "-p") if name else None,
-            profiles=tuple(case.get("profiles", ())),
-        ),
-        read,
-        with_services=tuple(case.get("with_services", ())),
+    sources = Sources(
+        files=tuple(StackText(n, f"{ROOT}/{n}", text) for n, text in files.items() if n.endswith(".yml")),
+        environment={**ENVIRONMENT, **case.get("environment", {})},
+        directory=ROOT,
+        cwd=ROOT,
+        home="/home/me",
+        project_name=check_project_name(name, "-p") if name else None,
+        profiles=tuple(case.get("profiles", ())),
     )
+    return sources, read
+
+
+def load(case: Mapping[str, Any]) -> Project:
+    """The project of a case."""
+    return load_project(*sources_of(case), with_services=tuple(case.get("with_services", ())))
 
 
 def refusals_of(case: Mapping[str, Any]) -> list[str]:

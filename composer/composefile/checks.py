@@ -7,7 +7,7 @@ this one meet nothing they do not know.
 from __future__ import annotations
 
 from composer.composefile.kinds import KINDS, WrongKind, is_yaml_1_1_bool
-from composer.composefile.shapes import CHOICES, NULL_HERE, SHAPES, Choice, Shape
+from composer.composefile.shapes import CHOICES, NULL_HERE, ONCE, SHAPES, Choice, Shape
 from composer.composefile.support import NO_EXTENSIONS, Support, keys_of
 from composer.composefile.tree import Findings, Mark, Node, Path, Scalar, shown
 
@@ -23,12 +23,15 @@ _NAMED = {
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
-def checked(document: Node, findings: Findings) -> Node:
-    """The document without what is wrong in it, single values turned into their kind. Complaints go to `findings`."""
+def checked(document: Node, findings: Findings, *, expanded: bool = True) -> Node:
+    """The document without what is wrong in it, single values turned into their kind. Complaints go to `findings`.
+
+    If it is not `expanded`, a value with a `$` in it may be of any kind.
+    """
     if not isinstance(document.value, dict):
         findings.complain("a stack file is a mapping, with `services:` at the top", document.mark, ())
         return document.with_value({})
-    return _Checker(findings).node(document, (), "") or document.with_value({})
+    return _Checker(findings, expanded=expanded).node(document, (), "") or document.with_value({})
 
 
 def check_nulls(node: Node, findings: Findings, path: Path = (), pattern: str = "") -> None:
@@ -59,8 +62,9 @@ def did_you_mean(word: str, known: list[str]) -> str:
 class _Checker:
     """Walks one document; methods return the checked node, or None if nothing usable is left of it."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, *, expanded: bool) -> None:
         self.findings = findings
+        self.expanded = expanded
 
     def node(self, node: Node, path: Path, pattern: str) -> Node | None:
         if node.tag == "reset" or node.value is None:
@@ -79,7 +83,10 @@ class _Checker:
                 self._item(item, (*path, index), pattern, shape.items)
                 for index, item in enumerate(node.value)
             )  # fmt: skip
-            return node.with_value([item for item in items if item is not None])
+            kept = [item for item in items if item is not None]
+            if pattern in ONCE:
+                self._check_once(kept, path)
+            return node.with_value(kept)
         if not shape.scalar:
             self._wrong_form(node, path, shape, _form_of(node.value))
             return None
@@ -150,6 +157,8 @@ class _Checker:
         value = node.value
         if isinstance(value, (dict, list)):
             return None
+        if not self.expanded and isinstance(value, str) and "$" in value:
+            return node
         try:
             typed = KINDS[kind](value)
         except WrongKind as error:
@@ -172,6 +181,15 @@ class _Checker:
         hint = did_you_mean(word, words) or "write one of " + ", ".join(filter(None, words))
         self.findings.complain(f"unknown {choice.what} {shown(word)!r}", mark, path, hint)
         return False
+
+    def _check_once(self, items: list[Node], path: Path) -> None:
+        seen: set[object] = set()
+        for index, item in enumerate(items):
+            if isinstance(item.value, (dict, list)):
+                continue
+            if (key := (type(item.value), item.value)) in seen:
+                self.findings.complain(f"{shown(item.text)!r} is written twice", item.mark, (*path, index))
+            seen.add(key)
 
     def _wrong_form(self, node: Node, path: Path, shape: Shape, found: str) -> None:
         self.findings.complain(f"must be {shape}, not {found}", node.mark, path)

@@ -193,12 +193,13 @@ def _check_targets(service: Node, path: Path, findings: Findings) -> None:
 
 
 def _check_repetitions(service: Node, path: Path, findings: Findings) -> None:
-    for key in ("external_links", "group_add", "security_opt"):
+    for key in ("device_cgroup_rules", "external_links", "group_add", "security_opt", "volumes_from"):
         node = service.at(key)
         seen: set[str] = set()
         for index, item in enumerate(node.elements if node else ()):
-            if item.text in seen:
-                findings.complain(f"{shown(item.text)!r} is written twice", item.mark, (*path, key, index))
+            here = (*path, key, index)
+            if item.text in seen and not findings.touches(here):
+                findings.complain(f"{shown(item.text)!r} is written twice", item.mark, here)
             seen.add(item.text)
 
 

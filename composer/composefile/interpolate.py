@@ -8,7 +8,7 @@ op   := ':-' '-' ':+' '+' ':?' '?'                                   word := tex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from composer.composefile.tree import Findings, Node, Path, shown
 
@@ -90,6 +90,27 @@ def expand(text: str, lookup: Lookup, on_unset: Callable[[str], object] = str, d
             at = dollar + 1
 
 
+def parts_of(text: str) -> Iterator[tuple[str, str, str]]:
+    """Each variable of `text`: its name, its operator ("" if none) and the word after that, not expanded.
+
+    Raises `BadTemplate` for a malformed `${…}`.
+    """
+    at = text.find("$")
+    while 0 <= at < len(text) - 1:
+        following = text[at + 1]
+        if following == "{":
+            end = _closing_brace(text, at + 1)
+            yield split_braced(text[at + 2 : end])
+            at = end + 1
+        elif following in _START:
+            end = _name_end(text, at + 1)
+            yield text[at + 1 : end], "", ""
+            at = end
+        else:
+            at += 2 if following == "$" else 1
+        at = text.find("$", at)
+
+
 def _closing_brace(text: str, opening: int) -> int:
     depth = 0
     for at in range(opening, len(text)):
@@ -117,16 +138,11 @@ def _value(name: str, lookup: Lookup, on_unset: Callable[[str], object]) -> str:
 
 
 def _braced(inner: str, lookup: Lookup, on_unset: Callable[[str], object], depth: int) -> str:
-    end = _name_end(inner, 0)
-    name, rest = inner[:end], inner[end:]
-    if not name or name[0] not in _START:
-        raise _malformed(f"${{{inner}}}")
-    if not rest:
+    name, operator, word = split_braced(inner)
+    if not operator:
         return _value(name, lookup, on_unset)
-    colon = rest.startswith(":")
-    operator, word = rest[colon : colon + 1], rest[colon + 1 :]
-    if operator not in {"-", "+", "?"}:
-        raise _malformed(f"${{{inner}}}")
+    colon = operator.startswith(":")
+    operator = operator.removeprefix(":")
     value = lookup(name)
     is_set = value is not None and (value != "" or not colon)
     uses_word = is_set == (operator == "+")
@@ -142,6 +158,21 @@ def _braced(inner: str, lookup: Lookup, on_unset: Callable[[str], object], depth
     if uses_word:
         return word
     return value or "" if operator == "-" else ""
+
+
+def split_braced(inner: str) -> tuple[str, str, str]:
+    """What stands between the braces: name, operator (`:-`, `+` …; "" if none), word. Raises `BadTemplate`."""
+    end = _name_end(inner, 0)
+    name, rest = inner[:end], inner[end:]
+    if not name or name[0] not in _START:
+        raise _malformed(f"${{{inner}}}")
+    if not rest:
+        return name, "", ""
+    length = 2 if rest.startswith(":") else 1
+    operator = rest[:length]
+    if operator.removeprefix(":") not in {"-", "+", "?"}:
+        raise _malformed(f"${{{inner}}}")
+    return name, operator, rest[length:]
 
 
 def _malformed(part: str) -> BadTemplate:

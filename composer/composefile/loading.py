@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from composer.composefile.canonical import canonical
 from composer.composefile.checks import checked
@@ -15,15 +15,22 @@ from composer.composefile.merge import merged_onto
 from composer.composefile.tree import Findings, Mark, Node, Path, Source, shown
 from composer.composefile.yaml import MAX_NODES, parse_yaml
 
+if TYPE_CHECKING:
+    from composer.composefile.raw import Variable
+
 _MAX_FILES: Final = 500
 
 
 class Context(NamedTuple):
-    """What a pass may look at besides the document: what interpolation sees, what relative paths start from."""
+    """What a pass may look at besides the document: what interpolation sees, what relative paths start from.
+
+    With `variables` nothing is expanded: they are collected there.
+    """
 
     environment: Mapping[str, str]
     base: Base
     findings: Findings
+    variables: dict[str, Variable] | None = None
 
 
 Pass = Callable[[Node, Context], Node]
@@ -31,14 +38,23 @@ Pass = Callable[[Node, Context], Node]
 
 def expanded(document: Node, context: Context) -> Node:
     """With every variable replaced."""
+    if context.variables is not None:
+        from composer.composefile.raw import collect
+
+        collect(document, context.variables)
+        return document
     return interpolated(document, (), context.environment, context.findings)
 
 
 def _checked(document: Node, context: Context) -> Node:
-    return checked(document, context.findings)
+    return checked(document, context.findings, expanded=context.variables is None)
 
 
 def _canonical(document: Node, context: Context) -> Node:
+    if context.variables is not None:
+        from composer.composefile.raw import canonical_where_possible
+
+        return canonical_where_possible(document, context.base, context.findings)
     return canonical(document, context.base, context.findings)
 
 

@@ -19,13 +19,24 @@ _REPLACED: Final = frozenset({
 })  # fmt: skip
 """The right side stands alone; null too, which means "as the image says"."""
 
-_NULL_WINS: Final = _REPLACED | {
-    "services.*.environment.*",
-    "services.*.labels.*",
-    "services.*.annotations.*",
-    "services.*.sysctls.*",
-}
-"""Where null on the right is a value: a variable without one is taken from the environment again."""
+_PAIRS: Final = (
+    "networks.*.labels",
+    "services.*.annotations",
+    "services.*.build.additional_contexts",
+    "services.*.build.args",
+    "services.*.build.labels",
+    "services.*.deploy.labels",
+    "services.*.environment",
+    "services.*.labels",
+    "services.*.sysctls",
+    "volumes.*.labels",
+)
+"""What may be written as a list of `K=V`: there null on the right is a value, as `K` alone is."""
+
+_NULL_WINS: Final = _REPLACED | {f"{pattern}.*" for pattern in _PAIRS}
+
+_SUBNETS: Final = "networks.*.ipam.config"
+_LOGGING: Final = "services.*.logging"
 
 
 def _before_equals(node: Node) -> str:
@@ -68,9 +79,12 @@ def _config_target(node: Node) -> str:
 
 
 _UNIQUE_BY: Final[Mapping[str, Callable[[Node], str]]] = {
+    "services.*.build.extra_hosts": _whole,
+    "services.*.build.tags": _before_equals,
     "services.*.cap_add": _before_equals,
     "services.*.cap_drop": _before_equals,
     "services.*.configs": _config_target,
+    "services.*.devices": _target_of,
     "services.*.dns": _before_equals,
     "services.*.dns_opt": _before_equals,
     "services.*.dns_search": _before_equals,
@@ -89,7 +103,17 @@ _UNIQUE_BY: Final[Mapping[str, Callable[[Node], str]]] = {
 }
 """Lists in which the later of two equal items takes the earlier one's position."""
 
-_SUBNETS: Final = "networks.*.ipam.config"
+
+def _places() -> frozenset[str]:
+    """Every pattern that a rule has, and those above it."""
+    found: set[str] = set()
+    for pattern in (*_REPLACED, *_NULL_WINS, *_UNIQUE_BY, _SUBNETS, _LOGGING):
+        parts = pattern.split(".")
+        found.update(".".join(parts[: length + 1]) for length in range(len(parts)))
+    return frozenset(found)
+
+
+_PLACES: Final = _places()
 
 
 def merged_onto(whole: Node | None, document: Node, findings: Findings) -> Node:
@@ -115,6 +139,8 @@ def _merge(left: Node, right: Node, path: Path, pattern: str, findings: Findings
     if left.value is None:
         return right if keep_tags else _settled(right, pattern)
     if isinstance(left.value, dict) and isinstance(right.value, dict):
+        if pattern == _LOGGING and _are_different_drivers(left, right):
+            return right if keep_tags else _settled(right, pattern)
         entries = _merged_entries(left.value, right.value, path, pattern, findings, keep_tags)
         return Node(entries, right.mark, right.key, right.tag) if keep_tags else left.with_value(entries)
     if isinstance(left.value, list) and isinstance(right.value, list):
@@ -143,6 +169,12 @@ def _merged_entries(
         else:
             entries[key] = child if keep_tags else _settled(child, below)
     return entries
+
+
+def _are_different_drivers(left: Node, right: Node) -> bool:
+    """Options of one log driver mean nothing to another."""
+    ours, theirs = _text_at(left, "driver"), _text_at(right, "driver")
+    return bool(ours and theirs) and ours != theirs
 
 
 def _by_subnet(left: list[Node], right: list[Node], path: Path, findings: Findings) -> list[Node]:
@@ -176,14 +208,16 @@ def _unique(items: list[Node], pattern: str) -> list[Node]:
     if key_of is None:
         return items
     found: dict[str, Node] = {}
+    by_text = key_of in {_before_equals, _whole}
     for item in items:
-        found[key_of(item)] = item
+        # a short form instead of a mapping is left only where its variables are, too
+        found[key_of(item) if by_text or item.items else item.text] = item
     return list(found.values())
 
 
 def _below(pattern: str, key: str) -> str:
     below = f"{pattern}.{key}" if pattern else key
-    return below if below in SHAPES else f"{pattern}.*"
+    return below if below in SHAPES or below in _PLACES else f"{pattern}.*"
 
 
 def _form(node: Node) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from composer.composefile.bind import LIFE, bind_service, canonical_project
 from composer.composefile.checks import check_nulls, did_you_mean
@@ -14,11 +14,14 @@ from composer.composefile.implied import completed
 from composer.composefile.loading import Context, Loading, Parsed
 from composer.composefile.names import name_from_file, name_of_directory
 from composer.composefile.netbind import bind_networks
-from composer.composefile.tree import Findings, Mark, Node, Source
+from composer.composefile.tree import Findings, Mark, Node, Source, plain
 from composer.composefile.yaml import parse_yaml
 from composer.errors import UsageError
 from composer.model.fileobject import FileObject, Kind
 from composer.model.service import Project, Service, Volume
+
+if TYPE_CHECKING:
+    from composer.composefile.raw import RawStack, Variable
 
 
 class StackText(NamedTuple):
@@ -57,6 +60,32 @@ def load_project(sources: Sources, read: Reader, *, with_services: tuple[str, ..
     Raises `StackFileError` with every complaint of every file; `UsageError` for a service that is not there.
     """
     findings = Findings()
+    name, context, tree = _merged(sources, read, findings)
+    check_nulls(tree, findings)
+    return _assembled(tree, name, sources, context, read, with_services)
+
+
+def load_raw(sources: Sources, read: Reader) -> RawStack:
+    """The files the sources describe, merged, with what they extend and include, but with variables as written.
+
+    Raises `StackFileError` for what is wrong whatever the variables are.
+    """
+    from composer.composefile.raw import RawStack
+
+    findings = Findings()
+    variables: dict[str, Variable] = {}
+    name, _, tree = _merged(sources, read, findings, variables)
+    findings.raise_if_any()
+    named = {"name": name, **plain(tree)}
+    if sources.project_name:
+        named["name"] = name
+    return RawStack(named, dict(sorted(variables.items())), tuple(findings.warnings))
+
+
+def _merged(
+    sources: Sources, read: Reader, findings: Findings, variables: dict[str, Variable] | None = None
+) -> tuple[str, Context, Node]:
+    """Name, what the passes may look at, and all files as one tree. Raises `StackFileError` for what is no YAML."""
     findings.warnings.extend(sources.warnings)
     files = [Parsed(file.path, _documents(file, findings)) for file in sources.files]
     unreadable = bool(findings.complaints)
@@ -70,13 +99,11 @@ def load_project(sources: Sources, read: Reader, *, with_services: tuple[str, ..
         or name_of_directory(sources.directory)
     )
     environment = {**sources.environment, "COMPOSE_PROJECT_NAME": name}
-    base = Base(sources.directory, sources.home)
-    context = Context(environment, base, findings)
+    context = Context(environment, Base(sources.directory, sources.home), findings, variables)
     tree = Loading(read, sources.cwd, findings).model(files, context)
     if unreadable:
         findings.raise_if_any()
-    check_nulls(tree, findings)
-    return _assembled(tree, name, sources, context, read, with_services)
+    return name, context, tree
 
 
 def _documents(file: StackText, findings: Findings) -> tuple[Node, ...]:
@@ -90,7 +117,7 @@ def _documents(file: StackText, findings: Findings) -> tuple[Node, ...]:
 def _assembled(
     tree: Node, name: str, sources: Sources, context: Context, read: Reader, with_services: tuple[str, ...]
 ) -> Project:
-    environment, base, findings = context
+    environment, base, findings, _ = context
     networks = _entries(tree, "networks")
     written = _entries(tree, "services")
     everything = {key: completed(service) for key, service in written.items()}

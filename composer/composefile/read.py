@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from composer.composefile.hostpaths import display_path
 from composer.composefile.names import check_project_name, name_from_file, name_of_directory, name_without_yaml
-from composer.composefile.passes import Sources, StackText, load_project
+from composer.composefile.passes import Sources, StackText, load_project, load_raw
 from composer.composefile.tree import Findings, Mark, Source, shown
 from composer.composefile.yaml import MAX_CHARACTERS, parse_yaml
 from composer.errors import StackFileError, UsageError
 from composer.frozen import frozen
 from composer.model.service import Project
+
+if TYPE_CHECKING:
+    from composer.composefile.raw import RawStack
 
 # each family with its override files; the first family found in a directory is taken, then the first file of it
 _FAMILIES = (
@@ -54,6 +58,11 @@ def read_project(request: StackRequest, *, with_services: tuple[str, ...] = ()) 
     Raises `StackFileError` with all complaints about all files, `UsageError` if files or services are not there.
     """
     return load_project(_sources(request), read_text, with_services=with_services)
+
+
+def read_raw(request: StackRequest) -> RawStack:
+    """The stack the user means with its variables as written, and the list of them. Raises as `read_project`."""
+    return load_raw(_sources(request), read_text)
 
 
 def find_project_name(request: StackRequest) -> str:

@@ -341,6 +341,42 @@ NULL_HERE: Final = frozenset({
 """Where null means something; elsewhere it may only stand in an override file, to keep what was there."""
 
 
+ONCE: Final = frozenset(
+    {
+        "configs.*.labels",
+        "include[].env_file",
+        "include[].path",
+        "secrets.*.labels",
+        "services.*.build.extra_hosts",
+        "services.*.build.ssh",
+        "services.*.depends_on",
+        "services.*.deploy.resources.reservations.devices[].capabilities",
+        "services.*.deploy.resources.reservations.devices[].device_ids",
+        "services.*.deploy.resources.reservations.devices[].options",
+        "services.*.develop.watch[].exec.environment",
+        "services.*.develop.watch[].ignore",
+        "services.*.develop.watch[].include",
+        "services.*.device_cgroup_rules",
+        "services.*.external_links",
+        "services.*.extra_hosts",
+        "services.*.gpus[].capabilities",
+        "services.*.gpus[].device_ids",
+        "services.*.gpus[].options",
+        "services.*.group_add",
+        "services.*.models",
+        "services.*.networks",
+        "services.*.post_start[].environment",
+        "services.*.pre_start[].environment",
+        "services.*.pre_stop[].environment",
+        "services.*.security_opt",
+        "services.*.volumes[].volume.labels",
+        "services.*.volumes_from",
+        "volumes.*.labels",
+    }
+)
+"""Lists in which an item stands once only; in others that are sets, a later one takes the place of an earlier one."""
+
+
 class Choice(NamedTuple):
     """The words of the specification for one place: those we act on, and those a file may have but nobody runs."""
 
