@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from composer.composefile.shapes import CHOICES, NULL_HERE, SHAPES, Choice
+from composer.composefile.shapes import CHOICES, NULL_HERE, ONCE, SHAPES, Choice
 from composer.composefile.support import NO_EXTENSIONS, Support, keys_of, note_on
 
 _VARIABLE: Final = r"\$"
@@ -68,7 +68,8 @@ def _place(pattern: str) -> dict[str, Any]:
     if shape.scalar:
         forms.append(_scalar(shape.scalar, CHOICES.get(pattern)))
     if shape.items:
-        forms.append({"type": "array", "items": _place(f"{pattern}[]") if shape.items == "*" else _kind(shape.items)})
+        items = _place(f"{pattern}[]") if shape.items == "*" else _kind(shape.items)
+        forms.append({"type": "array", "items": items, **({"uniqueItems": True} if pattern in ONCE else {})})
     if shape.entries:
         forms.append(_mapping(pattern, shape.entries))
     if pattern in NULL_HERE:

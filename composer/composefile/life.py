@@ -5,7 +5,7 @@ The canonical rules here run on one document; `check_life` on the merged service
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from composer.composefile.canonical import paired, words
@@ -89,7 +89,6 @@ def _watched(node: Node, path: Path, base: Base, findings: Findings) -> Node | N
             listed = patterns.elements or (
                 [] if isinstance(patterns.value, list) else [Node(patterns.value, patterns.mark)]
             )
-            check_repeated(listed, (*path, key), findings)
             entries[key] = patterns.with_value(listed)
     after = entries.get("exec")
     if after is not None and after.value is not None:
@@ -100,21 +99,11 @@ def _watched(node: Node, path: Path, base: Base, findings: Findings) -> Node | N
     return node.with_value(entries)
 
 
-def models(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+def models(node: Node, _path: Path, _base: Base, _findings: Findings) -> Node:
     """A list of keys as a mapping of them to nothing."""
     if not isinstance(node.value, list):
         return node
-    check_repeated(node.value, path, findings)
     return node.with_value({item.text: Node(None, item.mark, item.mark) for item in node.value})
-
-
-def check_repeated(items: Iterable[Node], path: Path, findings: Findings) -> None:
-    """Complains about each item that stands in the list before."""
-    seen: set[str] = set()
-    for index, item in enumerate(items):
-        if item.text in seen:
-            findings.complain(f"{shown(item.text)!r} is written twice", item.mark, (*path, index))
-        seen.add(item.text)
 
 
 def check_life(services: Mapping[str, Node], defined: Mapping[str, Node], findings: Findings) -> None:
