@@ -73,7 +73,7 @@ def run(arguments: list[str]) -> int:
     except JockerError as error:
         if os.environ.get("JOCKER_DEBUG"):
             raise
-        _say(explained(error))
+        _tell(error, arguments)
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -85,7 +85,7 @@ def run(arguments: list[str]) -> int:
 
         to_nobody = error.filename is None and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}
         refused = JockerError(f"{_UNWRITTEN}: {error.strerror}") if to_nobody else told(error)
-        _say(explained(refused))
+        _tell(refused, arguments)
         return refused.exit_code
     except Exception as error:
         if os.environ.get("JOCKER_DEBUG"):
@@ -140,6 +140,18 @@ def _usage(error: object, arguments: list[str]) -> None:
     _say(f"jocker: {escape(message)}")
     if context is not None:
         _say(f"  see {context.command_path} --help")
+
+
+def _tell(error: JockerError, arguments: list[str]) -> None:
+    """On stderr: for people, or as JSON for whoever asked for it; for GitHub's runner in addition."""
+    from composer.cli.annotations import github_lines, json_lines, wants_json
+
+    lines = json_lines(error) if wants_json(arguments, os.environ) else [explained(error)]
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        with suppress(FileNotFoundError):  # of a directory that is gone there is no file to point at
+            lines += github_lines(error, os.environ, os.getcwd())
+    for line in lines:
+        _say(line)
 
 
 def explained(error: JockerError) -> str:

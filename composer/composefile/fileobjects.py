@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from composer.composefile.checks import did_you_mean
 from composer.composefile.hostpaths import Base, absolute
 from composer.composefile.netbind import real_name
-from composer.composefile.tree import Findings, Node, Path, place_of, plain, shown
+from composer.composefile.tree import OWN_VARIABLES, Findings, Node, Path, place_of, plain, shown
 from composer.model.fileobject import MODE, FileObject, FileReference, Kind, Origin, Secret
 
 _MAX_ID: Final = 2**32 - 2
@@ -260,11 +260,13 @@ def _file_object(section: Section, key: str, node: Node) -> FileObject:
     source = next((one for one in section.sources if node.at(one) is not None), "file")
     value = node.at(source) or node
     labels = node.at("labels")
-    is_content = source == "content"
+    known = node.at(OWN_VARIABLES, value.text) if source == "environment" else None
+    value = known or value
+    is_content = source == "content" or known is not None
     return FileObject(
         kind=section.kind,
         key=key,
-        origin=Origin(section.kind, key, source, key if is_content else value.text),  # type: ignore[arg-type]
+        origin=Origin(section.kind, key, "content" if is_content else source, key if is_content else value.text),  # type: ignore[arg-type]
         place=place_of(value.key or value.mark, (section.name, key, source)),
         content=Secret(value.text.encode(errors="surrogateescape")) if is_content else None,
         labels={name: label.text for name, label in labels.items.items()} if labels else {},
@@ -295,4 +297,5 @@ def canonical_file_objects(project: str, services: Mapping[str, Node], tree: Nod
 
 def _canonical(project: str, key: str, node: Node) -> dict[str, Any]:
     entries = {"name": real_name(project, key, node), **plain(node)}
+    entries.pop(OWN_VARIABLES, None)
     return {part: value for part, value in entries.items() if value or part in _KEPT_EMPTY or part.startswith("x-")}

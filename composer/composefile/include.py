@@ -13,7 +13,7 @@ from composer.composefile.dotenv import BadLine, parse_dotenv
 from composer.composefile.hostpaths import absolute, display_path
 from composer.composefile.loading import Context, Loading, Parsed, via
 from composer.composefile.remote import HINT, remote_kind
-from composer.composefile.tree import Mark, Node, Path, Source, plain, shown
+from composer.composefile.tree import OWN_VARIABLES, Mark, Node, Path, Source, plain, shown
 
 _SECTIONS: Final = ("services", "volumes", "networks", "secrets", "configs", "models")
 _HOW: Final = "included from"
@@ -53,7 +53,8 @@ def _model(item: Node, path: Path, context: Context, trail: tuple[str, ...], loa
     own = _variables(item, path, base.directory, context, loading)
     environment = {**own, **context.environment}
     model = loading.model(files, context._replace(environment=environment, base=base), trail)
-    return _with_variables(model, own) if own else model
+    ours = {name: value for name, value in own.items() if name not in context.environment}
+    return _with_variables(model, ours) if ours else model
 
 
 def _opened(
@@ -99,23 +100,32 @@ def _variables(item: Node, path: Path, directory: str, context: Context, loading
 
 
 def _with_variables(model: Node, own: Mapping[str, str]) -> Node:
-    """Variables of services that have no value take the one that only the included project knows."""
-    services = model.items.get("services")
-    if services is None:
-        return model
+    """Variables that only the included project knows are its secrets' and configs', and those of its services that
+    have no value.
+    """
+    entries = dict(model.items)
+    for section, fill in (("services", _service), ("secrets", _file_object), ("configs", _file_object)):
+        written = entries.get(section)
+        if written is not None and written.items:
+            done = {name: fill(node, own) for name, node in written.items.items()}
+            entries[section] = written.with_value(done)
+    return model.with_value(entries)
 
-    def filled(service: Node) -> Node:
-        environment = service.items.get("environment")
-        if environment is None:
-            return service
-        done = {
-            key: node.with_value(own.get(key)) if node.value is None else node
-            for key, node in environment.items.items()
-        }
-        return service.with_value({**service.items, "environment": environment.with_value(done)})
 
-    done = {name: filled(service) for name, service in services.items.items()}
-    return model.with_value({**model.items, "services": services.with_value(done)})
+def _service(node: Node, own: Mapping[str, str]) -> Node:
+    environment = node.items.get("environment")
+    if environment is None:
+        return node
+    done = {key: one.with_value(own.get(key)) if one.value is None else one for key, one in environment.items.items()}
+    return node.with_value({**node.items, "environment": environment.with_value(done)})
+
+
+def _file_object(node: Node, own: Mapping[str, str]) -> Node:
+    variable = node.items.get("environment")
+    if variable is None or variable.text not in own:
+        return node
+    value = variable.with_value({variable.text: variable.with_value(own[variable.text])})
+    return node.with_value({**node.items, OWN_VARIABLES: value})
 
 
 def _import(model: Node, entries: dict[str, Node], item: Node, path: Path, context: Context) -> None:

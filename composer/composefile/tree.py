@@ -38,6 +38,9 @@ class Date(NamedTuple):
     text: str
 
 
+OWN_VARIABLES = "\0variables"
+"""The key of no file: variables of a secret or config that only the project knows that it is included from."""
+
 Scalar = str | int | float | bool | Date | None
 
 

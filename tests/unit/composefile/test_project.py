@@ -254,3 +254,14 @@ def test_a_long_chain_of_services_is_no_problem() -> None:
         after = f", depends_on: [s{number + 1}]" if number < 2999 else ""
         lines.append(f"  s{number}: {{image: x, network_mode: none{after}}}")
     assert len(load({"files": {"jocker.yml": "\n".join(lines)}}).services) == 3000
+
+
+def test_a_secret_of_an_included_project_may_have_a_variable_of_its_own() -> None:
+    stack = "include: [inc/c.yaml]\nservices: {a: {image: x, network_mode: none, secrets: [own, shared]}}\n"
+    included = "secrets: {own: {environment: OWN}, shared: {environment: SET}}\n"
+    project = load({"files": {"jocker.yml": stack, "inc/c.yaml": included, "inc/.env": "OWN=hidden\nSET=not this\n"}})
+    own, shared = project.file_objects["secret", "own"], project.file_objects["secret", "shared"]
+    assert own.content is not None
+    assert own.content.reveal() == b"hidden"
+    assert shared.origin == ("secret", "shared", "environment", "SET")
+    assert project.canonical["secrets"]["own"] == {"name": "stack_own", "environment": "OWN"}
