@@ -15,7 +15,7 @@ _PASSED_ON = frozenset({"run", "exec", "--"})
 
 def wants_json(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Does the command line (or COMPOSE_PROGRESS) ask for JSON?"""
-    asked = environ.get("JOCKER_PROGRESS") or environ.get("COMPOSE_PROGRESS", "")
+    asked = environ.get("COMPOSE_PROGRESS", "")
     last = ""
     for argument in arguments:
         if argument in _PASSED_ON and last not in {"-f", "--file", "-p", "--project-name"}:

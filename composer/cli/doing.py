@@ -9,6 +9,7 @@ from composer.actual.observe import observe_stack
 from composer.cli import road
 from composer.cli.globals import Globals, one_of
 from composer.cli.planned import text
+from composer.cli.text import status_stream
 from composer.host import cgroup, networks, records
 from composer.paths import Paths
 from composer.plan.policy import Policy
@@ -30,9 +31,9 @@ def bring_up(options: Globals, wanted: Policy, *, dry_run: bool = False) -> None
 def _say_unchanged(options: Globals, names: tuple[str, ...]) -> None:
     for name in names:
         if options.progress == "json":
-            print(json.dumps({"id": f"Container {name}", "status": "Running", "event": "done"}), file=sys.stderr)
+            print(json.dumps({"id": f"Container {name}", "status": "Running", "event": "done"}), file=status_stream())
         else:
-            print(f" Container {name}  Running", file=sys.stderr)
+            print(f" Container {name}  Running", file=status_stream())
 
 
 def show_plan(options: Globals, wanted: Policy, *, as_json: bool = False, differences: bool = False) -> bool:

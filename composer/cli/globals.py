@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING
 
 from composer.errors import UsageError
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from composer.composefile.read import StackRequest
     from composer.host.runtime import Runtime
 
+_SETTINGS = ("ANSI", "IGNORE_ORPHANS", "PARALLEL_LIMIT", "PROGRESS", "REMOVE_ORPHANS", "STATUS_STDOUT")
+"""What commands themselves look for in variables. Those of files and projects are `composefile.read`'s."""
 _PROGRESS = ("auto", "tty", "plain", "json", "quiet")
 
 
@@ -69,6 +72,20 @@ class Globals:
     def is_name_only(self) -> bool:
         """Only `-p` was given: commands on what exists then need no file (as docker compose)."""
         return bool(self.project_name) and not self.files
+
+
+def take_settings(arguments: list[str], environ: MutableMapping[str, str]) -> None:
+    """Puts settings into `environ` under compose's names: from `JOCKER_…`, and what is not set from the `.env` file."""
+    for name in _SETTINGS:
+        if f"JOCKER_{name}" in environ:
+            environ[f"COMPOSE_{name}"] = environ[f"JOCKER_{name}"]
+    named = any(argument.startswith(("-f", "--file", "--project-d", "--env-file")) for argument in arguments)
+    if named or os.path.exists(".env") or "COMPOSE_ENV_FILES" in environ or "JOCKER_ENV_FILES" in environ:
+        from composer.cli.settings import settings_of_env_files
+
+        found = settings_of_env_files(arguments, environ, [f"COMPOSE_{name}" for name in _SETTINGS])
+        for name, value in found.items():
+            environ.setdefault(name, value)
 
 
 def working_directory() -> str:

@@ -60,9 +60,11 @@ def _prepare_streams() -> None:
 
 def run(arguments: list[str]) -> int:
     """Runs `jocker ARGUMENTS` and returns the exit code. Prints errors to stderr."""
+    from composer.cli.globals import take_settings
     from composer.cli.quick import recognised
 
     try:
+        take_settings(arguments, os.environ)
         command = recognised(arguments, os.environ)
         if command is None:
             return _by_typer(arguments)

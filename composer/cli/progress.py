@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from composer.cli.text import is_terminal, one_line, wants_colour
+from composer.cli.text import is_terminal, one_line, status_stream, wants_colour
 from composer.plan.steps import (
     AssignAddresses,
     CreateContainer,
@@ -65,15 +64,15 @@ class View(Protocol):
 
 def view_for(options: Globals, plan: Plan) -> View:
     """The view that suits whoever looks."""
-    kind = options.progress
+    kind, out = options.progress, status_stream()
     if kind == "auto":
-        kind = "tty" if is_terminal(sys.stderr) and options.ansi != "never" else "plain"
+        kind = "tty" if is_terminal(out) and options.ansi != "never" else "plain"
     if kind == "quiet":
         return _Quiet()
     if kind == "json":
         return _Json()
     if kind == "tty":
-        return _Terminal(sys.stderr, len(plan.nodes), colour=wants_colour(ansi=options.ansi, stream=sys.stderr))
+        return _Terminal(out, len(plan.nodes), colour=wants_colour(ansi=options.ansi, stream=out))
     return _Plain()
 
 
@@ -107,7 +106,7 @@ class _Quiet:
         """Says nothing: errors come as errors."""
 
     def note(self, text: str) -> None:
-        _write(sys.stderr, f"jocker: {text}\n")
+        _write(status_stream(), f"jocker: {text}\n")
 
     def close(self) -> None:
         """There is nothing to tidy."""
@@ -116,10 +115,10 @@ class _Quiet:
 class _Plain:
     def show(self, event: Event) -> None:
         if event.kind not in {"started", "progress"} and not _is_quiet(event):
-            _write(sys.stderr, f"{line(event)}\n")
+            _write(status_stream(), f"{line(event)}\n")
 
     def note(self, text: str) -> None:
-        _write(sys.stderr, f"jocker: {text}\n")
+        _write(status_stream(), f"jocker: {text}\n")
 
     def close(self) -> None:
         """Each line stands for itself."""
@@ -137,10 +136,10 @@ class _Json:
             value |= {"attempt": event.attempt, "attempts": event.attempts}
         if event.seconds:
             value["seconds"] = round(event.seconds, 3)
-        _write(sys.stderr, f"{json.dumps(value)}\n")
+        _write(status_stream(), f"{json.dumps(value)}\n")
 
     def note(self, text: str) -> None:
-        _write(sys.stderr, f"{json.dumps({'event': 'note', 'text': text})}\n")
+        _write(status_stream(), f"{json.dumps({'event': 'note', 'text': text})}\n")
 
     def close(self) -> None:
         """Each line stands for itself."""

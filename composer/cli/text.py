@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 from composer.errors import UsageError
 
@@ -43,6 +44,12 @@ def write_to(target: str, text: str) -> None:
             file.write(text)
     except OSError as error:
         raise UsageError(f"{target}: {(error.strerror or str(error)).lower()}", hint="name another file") from None
+
+
+def status_stream() -> TextIO:
+    """Where progress is shown: stderr, stdout if COMPOSE_STATUS_STDOUT says so."""
+    wanted = os.environ.get("COMPOSE_STATUS_STDOUT", "").lower() in {"1", "t", "true"}
+    return sys.stdout if wanted else sys.stderr
 
 
 def is_terminal(stream: object) -> bool:

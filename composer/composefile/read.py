@@ -13,7 +13,7 @@ from composer.composefile.passes import Sources, StackText, load_project, load_r
 from composer.composefile.tree import Findings, Mark, Source, shown
 from composer.composefile.yaml import MAX_CHARACTERS, parse_yaml
 from composer.errors import StackFileError, UsageError
-from composer.frozen import frozen
+from composer.frozen import frozen, replace
 from composer.model.service import Project
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ _FAMILIES = (
         ),
     ),
 )
+_OURS = (
+    "ANSI", "DISABLE_ENV_FILE", "ENV_FILES", "FILE", "IGNORE_ORPHANS", "PARALLEL_LIMIT", "PATH_SEPARATOR", "PROFILES",
+    "PROGRESS", "PROJECT_NAME", "REMOVE_ORPHANS", "STATUS_STDOUT",
+)  # fmt: skip
+"""`JOCKER_…` of these is read before `COMPOSE_…`."""
 _TRUE = frozenset({"1", "t", "true"})
 _STDIN = "-"
 
@@ -72,6 +77,7 @@ def find_project_name(request: StackRequest) -> str:
     """
     if request.project_name:
         return check_project_name(request.project_name, "-p")
+    request = _named_our_way(request)
     try:
         sources = _sources(request)
     except UsageError:
@@ -89,6 +95,12 @@ def find_project_name(request: StackRequest) -> str:
             written = name_from_file(parse_yaml(file.text, file.name, findings), sources.environment, findings)
         name = written or name
     return name or name_of_directory(sources.directory)
+
+
+def variables_of_env_files(request: StackRequest) -> dict[str, str]:
+    """What `--env-file`s say, else `.env`, with the process environment left out. Raises as `read_project`."""
+    request = _named_our_way(request)
+    return _variables_of_files(request, _env_files(request))
 
 
 def read_text(path: str) -> str:
@@ -110,13 +122,13 @@ def _decoded(data: bytes) -> str:
 
 # sources ----------------------------------------------------------------------------------------------
 def _sources(request: StackRequest) -> Sources:
-    explicit = request.env_files or tuple(filter(None, request.environ.get("COMPOSE_ENV_FILES", "").split(",")))
-    first = request.project_directory or (os.path.dirname(request.files[0]) if _is_named(request.files) else "")
-    environment = _with_env_files(request, explicit, os.path.join(request.cwd, first))
+    request = _named_our_way(request)
+    explicit = _env_files(request)
+    environment = {**_variables_of_files(request, explicit), **request.environ}
     warnings: list[str] = []
     paths = _stack_files(request, environment, warnings)
     directory = _directory(request, paths)
-    if not explicit:
+    if not explicit and directory != _first_directory(request):
         environment = {**_dot_env(directory, environment, request), **environment}
     name = request.project_name
     if name:
@@ -205,17 +217,38 @@ def _stack_text(path: str, request: StackRequest) -> StackText:
 
 
 # variables --------------------------------------------------------------------------------------------
-def _with_env_files(request: StackRequest, explicit: tuple[str, ...], first: str) -> dict[str, str]:
-    """The process environment over the `--env-file`s (later ones win), else over `.env`."""
+def _named_our_way(request: StackRequest) -> StackRequest:
+    return replace(request, environ=_with_ours(request.environ))
+
+
+def _with_ours(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables, those of compose with the values that ours of the same meaning have."""
+    ours = {f"COMPOSE_{name}": value for name in _OURS if (value := variables.get(f"JOCKER_{name}")) is not None}
+    return {**variables, **ours}
+
+
+def _env_files(request: StackRequest) -> tuple[str, ...]:
+    """The env files that are named."""
+    return request.env_files or tuple(filter(None, request.environ.get("COMPOSE_ENV_FILES", "").split(",")))
+
+
+def _first_directory(request: StackRequest) -> str:
+    """Where `.env` is looked for before it is known which files there are."""
+    first = request.project_directory or (os.path.dirname(request.files[0]) if _is_named(request.files) else "")
+    return os.path.normpath(os.path.join(request.cwd, first))
+
+
+def _variables_of_files(request: StackRequest, explicit: tuple[str, ...]) -> dict[str, str]:
+    """What the `--env-file`s say, later ones winning, else what `.env` says."""
     if not explicit:
-        return {**_dot_env(os.path.normpath(first), request.environ, request), **request.environ}
+        return _dot_env(_first_directory(request), request.environ, request)
     found: dict[str, str] = {}
     for file in explicit:
         path = os.path.normpath(os.path.join(request.cwd, file))
         if not os.path.isfile(path) and not os.path.exists(path):
             raise UsageError(f"no such env file: {shown(file)}")
         found.update(_variables(path, {**found, **request.environ}, request))
-    return {**found, **request.environ}
+    return found
 
 
 def _dot_env(directory: str, known: Mapping[str, str], request: StackRequest) -> dict[str, str]:
@@ -233,7 +266,7 @@ def _variables(path: str, known: Mapping[str, str], request: StackRequest) -> di
     text = ""
     try:
         text = read_text(path)
-        return parse_dotenv(text, known.get)
+        return _with_ours(parse_dotenv(text, known.get))
     except BadLine as error:
         findings.complain(error.message, Mark(Source(name, tuple(text.split("\n"))), error.line, 1), ())
     except (OSError, ValueError) as error:

@@ -182,3 +182,25 @@ def test_a_name_that_cannot_be_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {"compose.yaml": stack()})
     with pytest.raises(UsageError, match="COMPOSE_PROJECT_NAME: 'A' cannot be a project's name"):
         find_project_name(request(tmp_path, COMPOSE_PROJECT_NAME="A"))
+
+
+def test_our_variables_go_before_compose_s(tmp_path: Path) -> None:
+    write(
+        tmp_path, {"a.yml": stack("a"), "b.yml": stack("b"), ".env": "COMPOSE_FILE=b.yml\nJOCKER_PROJECT_NAME=ours\n"}
+    )
+    assert services(request(tmp_path, COMPOSE_FILE="b.yml", JOCKER_FILE="a.yml")) == ["a"]
+    assert services(request(tmp_path)) == ["b"]
+    assert read_project(request(tmp_path)).name == "ours"
+    assert read_project(request(tmp_path, COMPOSE_PROJECT_NAME="shell")).name == "shell"
+    assert find_project_name(request(tmp_path, JOCKER_PROJECT_NAME="shell", COMPOSE_PROJECT_NAME="no")) == "shell"
+
+
+def test_our_other_variables(tmp_path: Path) -> None:
+    text = "services: {aa: {image: x, network_mode: none, profiles: [p1]}, bb: {image: x, network_mode: none}}\n"
+    write(tmp_path, {"compose.yaml": text, "one": "A=1\n", "two": "A=2\n"})
+    assert services(request(tmp_path, JOCKER_PROFILES="p1", COMPOSE_PROFILES="p2")) == ["aa", "bb"]
+    environment = read_project(request(tmp_path, JOCKER_ENV_FILES="one", COMPOSE_ENV_FILES="two")).environment
+    assert environment["A"] == "1"
+    write(tmp_path, {".env": "A=dot\n"})
+    assert "A" not in read_project(request(tmp_path, JOCKER_DISABLE_ENV_FILE="true")).environment
+    assert services(request(tmp_path, JOCKER_FILE="compose.yaml,compose.yaml", JOCKER_PATH_SEPARATOR=",")) == ["bb"]
