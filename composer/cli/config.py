@@ -30,11 +30,17 @@ def config(
     lock: Annotated[
         bool, typer.Option("--lock-image-digests", help="Only these images by digest: an override file")
     ] = False,
-    output: Annotated[str, typer.Option("--format", help="yaml or json")] = "yaml",
+    variables: Annotated[bool, typer.Option("--variables", help="Variables of the file, and their defaults")] = False,
+    raw: Annotated[bool, typer.Option("--no-interpolate", help="Leave variables as they are written")] = False,
+    normal: Annotated[bool, typer.Option("--no-normalize", help="Add no names and no default network")] = False,
+    files: Annotated[bool, typer.Option("--no-env-resolution", help="Leave env and label files unread")] = False,
+    paths: Annotated[bool, typer.Option("--no-path-resolution", hidden=True)] = False,
+    fit: Annotated[bool, typer.Option("--no-consistency", hidden=True)] = False,
+    output: Annotated[str, typer.Option("--format", help="yaml or json")] = "",
     target: Annotated[str, typer.Option("--output", "-o", help="Write to a file")] = "",
 ) -> None:
     """Check the stack file and print what it means."""
-    one_of("--format", output, ("yaml", "json"))
+    one_of("--format", output, ("", "yaml", "json"))
     given = {
         "--quiet": quiet,
         "--services": names,
@@ -48,6 +54,12 @@ def config(
         "--support": support,
         "--resolve-image-digests": digests,
         "--lock-image-digests": lock,
+        "--variables": variables,
+        "--no-interpolate": raw,
+        "--no-normalize": normal,
+        "--no-env-resolution": files,
+        "--no-path-resolution": paths,
+        "--no-consistency": fit,
     }
     flags = frozenset(flag for flag, is_given in given.items() if is_given)
     show_config(context.obj, Wanted(tuple(services or ()), flags, hashes, output, target))

@@ -11,7 +11,14 @@ from composer.cli.globals import Globals
 from composer.cli.text import write_to
 from composer.composefile.read import read_project
 from composer.errors import UsageError
+from composer.frozen import replace
 from composer.model.service import Project
+
+_NOT_HERE: Final = {
+    "--no-path-resolution": "the output is made after all files are read, and by then their paths are absolute",
+    "--no-consistency": "what does not fit together has no canonical form here",
+}
+_AS_WRITTEN: Final = {"--no-normalize": "normal", "--no-env-resolution": "env"}
 
 
 class Wanted(NamedTuple):
@@ -20,16 +27,28 @@ class Wanted(NamedTuple):
     services: tuple[str, ...] = ()
     flags: frozenset[str] = frozenset()
     hashes: str = ""
-    output: str = "yaml"
+    output: str = ""
     target: str = ""
 
 
 def show_config(options: Globals, wanted: Wanted) -> None:
     """Checks the stack file, prints what is wanted. Raises `StackFileError`, `UsageError`, and what registries do."""
+    for flag, why in _NOT_HERE.items():
+        if flag in wanted.flags:
+            raise UsageError(f"{flag} is not supported", hint=why)
     if "--support" in wanted.flags:
         _tell(_support(wanted.output), wanted.target)
         return
-    project = read_project(options.request(), with_services=() if "--services" in wanted.flags else wanted.services)
+    if "--variables" in wanted.flags or "--no-interpolate" in wanted.flags:
+        from composer.cli.rawconfig import show_raw
+
+        _tell(show_raw(options, wanted), wanted.target)
+        return
+    request = options.request()
+    as_written = frozenset(word for flag, word in _AS_WRITTEN.items() if flag in wanted.flags)
+    if as_written:
+        request = replace(request, as_written=as_written)
+    project = read_project(request, with_services=() if "--services" in wanted.flags else wanted.services)
     if project.warnings:
         from composer.cli.road import warn
 
@@ -83,7 +102,6 @@ def _images(_options: Globals, project: Project, wanted: Wanted) -> str:
 
 def _hashes(options: Globals, project: Project, wanted: Wanted) -> str:
     from composer.cli import road
-    from composer.frozen import replace
 
     names = list(project.services) if wanted.hashes == "*" else wanted.hashes.split(",")
     for name in names:

@@ -251,10 +251,10 @@ def _life(service: Node) -> Life | None:
     return bind_life(service)
 
 
-def canonical_project(name: str, tree: Node, services: Mapping[str, Node]) -> dict[str, Any]:
+def canonical_project(name: str, tree: Node, services: Mapping[str, Node], *, normal: bool = True) -> dict[str, Any]:
     """What `config` prints, as plain values: `name`, enabled services, networks and volumes of theirs, `x-…`.
 
-    Nothing empty.
+    Nothing empty. `normal` False leaves names out that nobody wrote.
     """
     whole: dict[str, Any] = {
         "name": name,
@@ -279,6 +279,11 @@ def canonical_project(name: str, tree: Node, services: Mapping[str, Node]) -> di
         from composer.composefile.fileobjects import canonical_file_objects
 
         whole.update(canonical_file_objects(name, services, tree))
+    if not normal:
+        for section in ("networks", "volumes", "secrets", "configs"):
+            for key, entry in whole.get(section, {}).items():
+                if tree.at(section, key, "name") is None:
+                    del entry["name"]
     whole.update({key: plain(node) for key, node in tree.items.items() if key.startswith("x-")})
     return whole
 

@@ -35,7 +35,8 @@ class StackText(NamedTuple):
 class Sources(NamedTuple):
     """All a project is made from. `project_name` is given by option or variable and valid; else the files decide.
 
-    `environment` is what interpolation sees; `directory` (absolute) is what relative paths start from.
+    `environment` is what interpolation sees; `directory` (absolute) is what relative paths start from. `as_written` are
+    passes that only `config` may leave out: "normal" (names, defaults), "env" (reading env and label files).
     """
 
     files: tuple[StackText, ...]
@@ -46,6 +47,7 @@ class Sources(NamedTuple):
     project_name: str | None = None
     profiles: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    as_written: frozenset[str] = frozenset()
 
 
 _WIRED: Final = frozenset({
@@ -120,7 +122,7 @@ def _assembled(
     environment, base, findings, _ = context
     networks = _entries(tree, "networks")
     written = _entries(tree, "services")
-    everything = {key: completed(service) for key, service in written.items()}
+    everything = written if "normal" in sources.as_written else {key: completed(one) for key, one in written.items()}
     enabled, disabled = _by_profile(everything, sources.profiles, with_services, findings)
     check_services(enabled, disabled, findings)
     models = _entries(tree, "models")
@@ -140,16 +142,17 @@ def _assembled(
 
         check_file_objects(enabled, tree, findings)
     seccomp = load_seccomp(enabled, base, read, sources.cwd, findings)
-    enabled = {
-        key: labelled(
-            resolved(node, ("services", key), environment, read, sources.cwd, findings),
-            ("services", key),
-            read,
-            sources.cwd,
-            findings,
-        )
-        for key, node in enabled.items()
-    }
+    if "env" not in sources.as_written:
+        enabled = {
+            key: labelled(
+                resolved(node, ("services", key), environment, read, sources.cwd, findings),
+                ("services", key),
+                read,
+                sources.cwd,
+                findings,
+            )
+            for key, node in enabled.items()
+        }
     defaults = tree.at("x-jocker")
     templates = _templates(enabled, defaults, base, read, sources.cwd, findings)
     findings.raise_if_any()
@@ -188,7 +191,7 @@ def _assembled(
         warnings=tuple(findings.warnings),
         refusals=tuple(findings.refusals),
         seccomp_profiles=seccomp,
-        canonical=canonical_project(name, tree, enabled),
+        canonical=canonical_project(name, tree, enabled, normal="normal" not in sources.as_written),
     )
 
 

@@ -53,6 +53,8 @@ class StackRequest:
     project_name: str | None = None
     project_directory: str | None = None
     profiles: tuple[str, ...] = ()
+    as_written: frozenset[str] = frozenset()
+    """See `Sources`."""
     environ: Mapping[str, str]
     cwd: str
 
@@ -145,6 +147,7 @@ def _sources(request: StackRequest) -> Sources:
         project_name=name,
         profiles=tuple(profile.strip() for profile in profiles if profile.strip()),
         warnings=tuple(warnings),
+        as_written=request.as_written,
     )
 
 

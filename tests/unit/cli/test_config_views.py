@@ -90,3 +90,71 @@ def test_a_service_alone_comes_with_what_it_needs(config: object) -> None:
     assert callable(config)
     assert "web:" not in config("db")
     assert "db:" in config("web")
+
+
+RAW = """
+name: s
+services:
+  web: {image: "nginx:${TAG:-1}", stop_grace_period: 90s, env_file: e.env, environment: [A, "B=${B:+b}"]}
+  db: {image: "${DB?}", network_mode: none}
+volumes: {v: , w: {external: true}}
+"""
+
+
+@pytest.fixture
+def raw(config: object, tmp_path: Path) -> object:
+    (tmp_path / "jocker.yml").write_text(RAW)
+    (tmp_path / "e.env").write_text("E=1\n")
+    return config
+
+
+def test_variables_stay_as_they_are_written(raw: object, tmp_path: Path) -> None:
+    assert callable(raw)
+    tree = json.loads(raw("--no-interpolate", "--format", "json"))
+    assert tree["services"]["web"] == {
+        "image": "nginx:${TAG:-1}",
+        "stop_grace_period": "1m30s",
+        "env_file": [{"path": str(tmp_path / "e.env"), "required": True}],
+        "environment": {"A": None, "B": "${B:+b}"},
+        "networks": {"default": None},
+    }
+    assert tree["networks"] == {"default": {"name": "s_default"}}
+    assert tree["volumes"] == {"v": {"name": "s_v"}, "w": {"external": True, "name": "w"}}
+    assert sorted(raw("--no-interpolate", "--services").split()) == ["db", "web"]
+    assert "web" not in raw("--no-interpolate", "db")
+    assert raw("--no-interpolate", "-q") == ""
+    assert "no such service" in raw("--no-interpolate", "x", code=2)
+
+
+def test_variables_are_listed(raw: object) -> None:
+    assert callable(raw)
+    assert [line.split() for line in raw("--variables").splitlines()[1:]] == [
+        ["B", "false", "b"],
+        ["DB", "true"],
+        ["TAG", "false", "1"],
+    ]
+    assert json.loads(raw("--variables", "--format", "json"))["TAG"] == {
+        "Name": "TAG",
+        "DefaultValue": "1",
+        "PresenceValue": "",
+        "Required": False,
+    }
+    assert "  presencevalue: b\n" in raw("--variables", "--format", "yaml")
+
+
+def test_what_nobody_wrote_may_be_left_out(raw: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert callable(raw)
+    monkeypatch.setenv("DB", "d")
+    tree = json.loads(raw("--no-normalize", "--format", "json"))
+    assert "networks" not in tree
+    assert "networks" not in tree["services"]["web"]
+    assert tree["services"]["web"]["environment"]["E"] == "1"
+    tree = json.loads(raw("--no-env-resolution", "--format", "json"))
+    assert tree["services"]["web"]["environment"] == {"A": None, "B": ""}
+    assert [file["path"][-5:] for file in tree["services"]["web"]["env_file"]] == ["e.env"]
+
+
+@pytest.mark.parametrize("flag", ["--no-path-resolution", "--no-consistency"])
+def test_what_cannot_be_left_out_is_refused_with_the_reason(config: object, flag: str) -> None:
+    assert callable(config)
+    assert f"{flag} is not supported" in config(flag, code=2)
