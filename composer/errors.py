@@ -9,6 +9,7 @@ JockerError                    exit 1   it failed
 ├── ImageError                 exit 1   an image cannot be used
 │   ├── ImageNotFound          exit 1   no such image here, or in its registry
 │   ├── ImageRefused           exit 1   malformed or hostile: nothing of it was kept
+│   ├── BuildFailed          exit 1   an image could not be built
 │   └── TransferFailed         exit 1   the registry or the network failed; may be transient
 ├── ContainerError             exit 1   a container could not be made, started or stopped
 │   ├── CommandNotStarted      exit 1   its command is not there or cannot be run (`run`, `exec`: 127, 126)
@@ -116,6 +117,14 @@ class ImageNotFound(ImageError):
 
 class ImageRefused(ImageError):
     """The image is malformed or hostile; nothing of it was kept."""
+
+
+class BuildFailed(ImageError):
+    """An image could not be built. `output` are the last lines of the build."""
+
+    def __init__(self, message: str, *, hint: str = "", output: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.output = output
 
 
 class TransferFailed(ImageError):

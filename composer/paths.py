@@ -46,6 +46,15 @@ class Paths(NamedTuple):
     def images(self) -> str:
         return f"{self.data}/images"
 
+    @property
+    def builds(self) -> str:
+        """What the builder keeps: its storage, which is the build cache, and what is in work."""
+        return f"{self.data}/build"
+
+    @property
+    def build_run(self) -> str:
+        return f"{self.run}/build"
+
     # containers ---------------------------------------------------------------------------------------
     @property
     def containers(self) -> str:

@@ -22,6 +22,7 @@ class _Command(NamedTuple):
 
 
 COMMANDS = {
+    "build": _Command("build", "build", "Build the images of services"),
     "config": _Command("config", "config", "Check the stack file and print what it means"),
     "create": _Command("up", "create", "Make the containers of the stack, without starting them"),
     "doctor": _Command("doctor", "doctor", "Check everything jocker needs of this machine"),

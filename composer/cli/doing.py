@@ -73,6 +73,10 @@ def take_down(
             mine = {one.image for one in actual.containers}
             wanted = {normalise(one.image) for one in project.services.values()} if project else mine
             images = sorted(reference for reference in wanted if reference in here or reference in mine)
+        elif rmi == "local" and project:
+            made = [one for one in project.services.values() if one.build is not None and not one.image_is_named]
+            here = road.images(paths, project)
+            images = sorted(reference for one in made if (reference := normalise(one.image)) in here)
         found = plan_down(
             actual,
             known=frozenset(project.services) | frozenset(project.disabled) if project else None,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from composer.cli.text import escape
-from composer.errors import Failed
+from composer.errors import BuildFailed, Failed
 from composer.plan.steps import CreateContainer, StartContainer, WaitCompleted
 
 if TYPE_CHECKING:
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 _LINES = 10
 
 
-def told(paths: Paths, outcome: Outcome) -> Failed:
-    """Shows the last output of the containers that failed; returns the error with the summary."""
-    for node, _ in outcome.failed:
+def told(paths: Paths, outcome: Outcome, *, with_builds: bool = True) -> Failed:
+    """Shows the last output of the containers (and `with_builds` of the builds) that failed; returns the error with the
+    summary.
+    """
+    for node, error in outcome.failed:
         if isinstance(node.step, (CreateContainer, StartContainer, WaitCompleted)):
             _last_output(paths, node.step.subject, node.step.container_id)
+        elif isinstance(error, BuildFailed) and with_builds:
+            _show(node.step.subject, error.output)
     up = sorted({node.step.subject for node in outcome.done if isinstance(node.step, StartContainer)})
     skipped = sorted({node.step.subject for node in outcome.skipped})
     if up:
@@ -36,7 +41,11 @@ def _last_output(paths: Paths, name: str, container_id: str) -> None:
     from composer.host.logs import last_lines
 
     lines = last_lines(paths.log(container_id), _LINES)
+    _show(name, [line.text.decode(errors="replace") for line in lines])
+
+
+def _show(name: str, lines: Sequence[str]) -> None:
     if lines:
         print(f"the last output of {name}:", file=sys.stderr)
         for line in lines:
-            print(f"  │ {escape(line.text.decode(errors='replace').rstrip())}", file=sys.stderr)
+            print(f"  │ {escape(line.rstrip())}", file=sys.stderr)

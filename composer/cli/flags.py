@@ -25,6 +25,9 @@ RemoveOrphans = Annotated[
 IgnoreOrphans = Annotated[bool, typer.Option("--ignore-orphans", hidden=True, envvar="COMPOSE_IGNORE_ORPHANS")]
 RenewVolumes = Annotated[bool, typer.Option("--renew-anon-volumes", "-V", help="Fresh anonymous volumes; recreates")]
 Pull = Annotated[str | None, typer.Option("--pull", help="always, missing or never; default: as the file says")]
+BuildFirst = Annotated[bool, typer.Option("--build", help="Build images first, also those that are here")]
+NoBuild = Annotated[bool, typer.Option("--no-build", help="Build nothing, also what is missing")]
+QuietBuild = Annotated[bool, typer.Option("--quiet-build", help="Nothing of what builds say")]
 
 
 def policy(
@@ -40,6 +43,8 @@ def policy(
     ignore_orphans: bool = False,
     renew_volumes: bool = False,
     pull: str | None = None,
+    build: bool = False,
+    no_build: bool = False,
     timeout: float | None = None,
 ) -> Policy:
     """The flags as a policy. Raises `UsageError` for flags that exclude each other."""
@@ -47,10 +52,14 @@ def policy(
         raise UsageError("--no-recreate excludes --force-recreate, --always-recreate-deps and --renew-anon-volumes")
     if ignore_orphans and remove_orphans:
         raise UsageError("COMPOSE_IGNORE_ORPHANS and --remove-orphans exclude each other")
+    if build and no_build:
+        raise UsageError("--build and --no-build exclude each other")
     recreate: Recreate = "never" if no_recreate else "always" if force_recreate or renew_volumes else "changed"
     wanted: Any = pull
     if pull is not None:
-        wanted = one_of("--pull", "missing" if pull == "if_not_present" else pull, ("always", "missing", "never"))
+        wanted = one_of(
+            "--pull", "missing" if pull == "if_not_present" else pull, ("always", "missing", "never", "build")
+        )
     return Policy(
         services=tuple(services or ()),
         recreate=recreate,
@@ -62,5 +71,6 @@ def policy(
         renew_volumes=renew_volumes,
         scale=scales(scale),
         pull=wanted,
+        build="always" if build else "never" if no_build else "missing",
         timeout=timeout,
     )

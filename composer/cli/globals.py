@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from typing import TYPE_CHECKING
 
 from composer.errors import UsageError
-from composer.frozen import frozen
+from composer.frozen import frozen, replace
 from composer.paths import Paths
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ class Globals:
     parallel: int
     lock_timeout: float
     runtime: str | None
+    quiet_build: bool = False
+    """Nothing of what builds say is shown."""
+
+    def with_quiet_builds(self, quiet: bool) -> Globals:
+        return replace(self, quiet_build=True) if quiet else self
 
     @property
     def paths(self) -> Paths:

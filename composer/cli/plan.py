@@ -33,6 +33,8 @@ def plan(
     ignore_orphans: flags.IgnoreOrphans = False,
     renew_anon_volumes: flags.RenewVolumes = False,
     pull: flags.Pull = None,
+    build: flags.BuildFirst = False,
+    no_build: flags.NoBuild = False,
     timeout: Timeout = None,
 ) -> None:
     """Show what `up` would do, and why; changes nothing."""
@@ -49,6 +51,8 @@ def plan(
         ignore_orphans=ignore_orphans,
         renew_volumes=renew_anon_volumes,
         pull=pull,
+        build=build,
+        no_build=no_build,
         timeout=timeout,
     )
     if show_plan(context.obj, wanted, as_json=output == "json", differences=diff) and detailed_exitcode:

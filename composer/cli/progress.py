@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from composer.cli.text import is_terminal, one_line, status_stream, wants_colour
 from composer.plan.steps import (
     AssignAddresses,
+    BuildImage,
     CreateContainer,
     CreateNetwork,
     CreateVolume,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _WORDS: dict[type, tuple[str, str, str]] = {
     PullImage: ("Image", "Pulling", "Pulled"),
+    BuildImage: ("Image", "Building", "Built"),
     CreateNetwork: ("Network", "Creating", "Created"),
     RepairNetwork: ("Network", "Repairing", "Repaired"),
     RemoveNetwork: ("Network", "Removing", "Removed"),
@@ -53,7 +55,10 @@ _WORDS: dict[type, tuple[str, str, str]] = {
 class View(Protocol):
     """Shows events, and notes between them; `close` leaves the terminal tidy. That nobody watches any more, or that
     there is no room for what is shown, stops no work.
+    `told_builds`: what builds said has been shown.
     """
+
+    told_builds: bool
 
     def show(self, event: Event) -> None: ...
 
@@ -73,7 +78,7 @@ def view_for(options: Globals, plan: Plan) -> View:
         return _Json()
     if kind == "tty":
         return _Terminal(out, len(plan.nodes), colour=wants_colour(ansi=options.ansi, stream=out))
-    return _Plain()
+    return _Plain(quiet_build=options.quiet_build)
 
 
 def line(event: Event) -> str:
@@ -90,6 +95,14 @@ def line(event: Event) -> str:
     return f" {kind} {one_line(event.step.subject)}  {one_line(word)}"
 
 
+def build_line(event: Event) -> str:
+    """One line of a build: who is built, and what was said."""
+    if event.kind == "started":
+        return line(event)
+    service = event.step.service if isinstance(event.step, BuildImage) else ""
+    return f"{one_line(service)} | {one_line(event.detail.expandtabs())}"
+
+
 def _write(out: TextIO, text: str) -> None:
     with suppress(OSError):
         out.write(text)
@@ -102,6 +115,8 @@ def _is_quiet(event: Event) -> bool:
 
 
 class _Quiet:
+    told_builds = False
+
     def show(self, event: Event) -> None:
         """Says nothing: errors come as errors."""
 
@@ -113,8 +128,14 @@ class _Quiet:
 
 
 class _Plain:
+    def __init__(self, *, quiet_build: bool = False) -> None:
+        self.told_builds = not quiet_build
+
     def show(self, event: Event) -> None:
-        if event.kind not in {"started", "progress"} and not _is_quiet(event):
+        if isinstance(event.step, BuildImage) and event.kind in {"started", "progress"}:
+            if self.told_builds:
+                _write(status_stream(), f"{build_line(event)}\n")
+        elif event.kind not in {"started", "progress"} and not _is_quiet(event):
             _write(status_stream(), f"{line(event)}\n")
 
     def note(self, text: str) -> None:
@@ -125,6 +146,8 @@ class _Plain:
 
 
 class _Json:
+    told_builds = True
+
     def show(self, event: Event) -> None:
         kind, doing, done = _WORDS[type(event.step)]
         words = {"started": doing, "progress": doing, "retrying": doing, "done": done, "skipped": "Skipped"}
@@ -147,6 +170,8 @@ class _Json:
 
 class _Terminal:
     """What is done scrolls up; what is being done stands below it and is redrawn."""
+
+    told_builds = False
 
     def __init__(self, out: TextIO, total: int, *, colour: bool) -> None:
         self._out = out

@@ -24,7 +24,7 @@ from composer.paths import Paths
 from composer.plan.plan import Plan
 from composer.plan.policy import Policy
 from composer.plan.reconcile import plan_up
-from composer.plan.steps import CreateContainer, CreateNetwork, StartContainer
+from composer.plan.steps import BuildImage, CreateContainer, CreateNetwork, StartContainer
 
 if TYPE_CHECKING:
     from composer.execute.executor import Outcome
@@ -88,11 +88,18 @@ def described(
     return desire(project, images(paths, project), digests)
 
 
+def described_images(paths: Paths, project: Project) -> DesiredStack:
+    """As `desired`, for who asks about images alone: contents of secrets are not read, and commands may be missing."""
+    if project.refusals:
+        raise StackFileError(project.refusals)
+    return desire(project, images(paths, project), need_commands=False)
+
+
 def view(paths: Paths, project: Project, policy: Policy, contents: Contents | None = None) -> View:
     """What `up` would do now. Writes nothing."""
     wanted = desired(paths, project, contents, services=_concerned(project, policy))
     actual = observe_stack(paths, project.name, wanted.networks)
-    plan = plan_up(wanted, actual, policy)
+    plan = with_bases(plan_up(wanted, actual, policy))
     check_ports(paths, plan)
     return View(wanted, actual, plan)
 
@@ -118,8 +125,21 @@ def check_ports(paths: Paths, plan: Plan) -> None:
         check(paths, plan)
 
 
+def with_bases(plan: Plan) -> Plan:
+    """The plan with each build after those of the images that its Dockerfile starts from."""
+    steps = [node.step for node in plan.nodes if isinstance(node.step, BuildImage)]
+    if len(steps) < 2:
+        return plan
+    from composer.execute.building import bases
+    from composer.plan.builds import after_bases
+
+    return after_bases(plan, {step.subject: bases(step.build, step.service) for step in steps})
+
+
 def up(options: Globals, project: Project, policy: Policy) -> View:
-    """Makes the machine as the project says; pulls first, then plans with what the images say. Raises `Failed`."""
+    """Makes the machine as the project says; pulls and builds first, then plans with what the images say. Raises
+    `Failed`.
+    """
     from composer.frozen import replace
     from composer.plan.steps import PullImage
 
@@ -127,15 +147,26 @@ def up(options: Globals, project: Project, policy: Policy) -> View:
     contents = contents_of(paths, project, make_key=True)
     with stack_lock(options, project.name, "up"):
         seen = view(paths, project, policy, contents)
-        pulls = [node for node in seen.plan.nodes if isinstance(node.step, PullImage)]
-        if pulls:
-            pull_plan = Plan(nodes=tuple(replace(node, after=()) for node in pulls))
-            apply(options, pull_plan)
-            policy = replace(policy, pulled=frozenset(node.step.subject for node in pulls))
+        gets = [node for node in seen.plan.nodes if isinstance(node.step, (PullImage, BuildImage))]
+        if gets:
+            numbers = {node.number for node in gets}
+            apply(options, Plan(nodes=tuple(replace(one, after=_among(one.after, numbers)) for one in gets)))
+            policy = replace(policy, pulled=frozenset(node.step.subject for node in gets))
             seen = view(paths, project, policy, contents)
         warn(seen.plan.warnings)
         apply(options, seen.plan, contents)
     return seen
+
+
+def get_image(options: Globals, project: Project, service: str, policy: Policy) -> None:
+    """Pulls or builds the image of one service if `up` would. Raises `Failed`, `ImageNotFound`."""
+    from composer.plan.builds import plan_image
+
+    apply(options, with_bases(plan_image(described_images(options.paths, project), service, policy)))
+
+
+def _among(after: tuple[int, ...], numbers: set[int]) -> tuple[int, ...]:
+    return tuple(number for number in after if number in numbers)
 
 
 def apply(options: Globals, plan: Plan, contents: Contents | None = None) -> Outcome | None:
@@ -167,7 +198,7 @@ def apply(options: Globals, plan: Plan, contents: Contents | None = None) -> Out
     if outcome.failed:
         from composer.cli.failure import told
 
-        raise told(paths, outcome)
+        raise told(paths, outcome, with_builds=not display.told_builds)
     return outcome
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from composer.actual.observe import observe, observe_stack
 from composer.cli import road
 from composer.cli.containers import variables
+from composer.cli.flags import BuildFirst, QuietBuild
 from composer.cli.globals import Globals, one_of
 from composer.cli.text import escape
 from composer.desired.build import oneoff
@@ -25,6 +26,7 @@ from composer.plan.policy import Policy
 
 if TYPE_CHECKING:
     from composer.host.givenfiles import Contents
+    from composer.model.service import PullPolicy
 
 _UNKNOWN_EXIT = 255
 
@@ -48,6 +50,8 @@ def run(
         list[str] | None, typer.Option("--publish", "-p", help="[IP:][HOST:]CONTAINER[/udp]; several")
     ] = None,
     pull: Annotated[str | None, typer.Option("--pull", help="always, missing or never")] = None,
+    build: BuildFirst = False,
+    quiet_build: QuietBuild = False,
     remove: Annotated[bool, typer.Option("--rm", help="Remove the container afterwards")] = False,
     service_ports: Annotated[
         bool, typer.Option("--service-ports", "-P", help="Publish the service's ports; without it none")
@@ -62,7 +66,7 @@ def run(
     """Run one command in a new container of a service; its exit code is ours."""
     from composer.host.attach import is_terminal
 
-    options: Globals = context.obj
+    options: Globals = context.obj.with_quiet_builds(quiet_build)
     if pull is not None:
         one_of("--pull", pull, ("always", "missing", "never"))
     project = road.load(options, (service,))
@@ -70,7 +74,7 @@ def run(
         raise UsageError(f"no such service: {service}", hint=f"there are: {', '.join(project.services)}")
     ports = _ports(project.services[service], publish, service_ports=service_ports)
     if not no_deps:
-        _start_dependencies(options, project, service)
+        _start_dependencies(options, project, service, build=build)
     tty = not no_tty and not detach and is_terminal()
     changed = _changed(
         project.services[service],
@@ -85,7 +89,7 @@ def run(
         interactive=not detach,
     )
     contents = road.contents_of(options.paths, project, make_key=True)
-    stack = _prepare(options, project, changed, pull, contents)
+    stack = _prepare(options, project, changed, pull, contents, build=build)
     container = oneoff(
         stack,
         stack.services[service],
@@ -112,10 +116,11 @@ def _ports(service: Service, given: list[str] | None, *, service_ports: bool) ->
     return published_ports(given)
 
 
-def _start_dependencies(options: Globals, project: Project, service: str) -> None:
+def _start_dependencies(options: Globals, project: Project, service: str, *, build: bool) -> None:
     needed = tuple(name for name in project.services[service].depends_on if name in project.services)
     if needed:
-        road.up(options, project, Policy(services=needed, ignore_orphans=True))
+        policy = Policy(services=needed, ignore_orphans=True, build="always" if build else "missing")
+        road.up(options, project, policy)
 
 
 def _changed(
@@ -188,12 +193,19 @@ def _absolute(target: str, text: str) -> str:
 
 
 def _prepare(
-    options: Globals, project: Project, service: Service, pull: str | None, contents: Contents | None
+    options: Globals, project: Project, service: Service, pull: str | None, contents: Contents | None, *, build: bool
 ) -> DesiredStack:
     """The stack of this service alone, its image there. Raises `ImageNotFound`."""
     only = replace(project, services={service.name: replace(service, depends_on={})})
     images = road.images(options.paths, only)
-    if pull == "always" or (not images and (pull or service.pull_policy) != "never"):
+    if any(one.build is not None for one in project.services.values()):
+        road.get_image(
+            options,
+            project,
+            service.name,
+            Policy(pull=cast("PullPolicy | None", pull), build="always" if build else "missing"),
+        )
+    elif pull == "always" or (not images and (pull or service.pull_policy) != "never"):
         from composer.image.reference import normalise
         from composer.plan.plan import Node, Plan
         from composer.plan.steps import PullImage

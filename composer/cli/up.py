@@ -27,6 +27,9 @@ def up(
     ignore_orphans: flags.IgnoreOrphans = False,
     renew_anon_volumes: flags.RenewVolumes = False,
     pull: flags.Pull = None,
+    build: flags.BuildFirst = False,
+    no_build: flags.NoBuild = False,
+    quiet_build: flags.QuietBuild = False,
     timeout: Timeout = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan instead (as `jocker plan`)")] = False,
 ) -> None:
@@ -35,7 +38,7 @@ def up(
     if not (detach or no_start or dry_run):
         raise UsageError("`up` in the foreground comes with a later version", hint="jocker up -d, then jocker logs -f")
     bring_up(
-        options,
+        options.with_quiet_builds(quiet_build),
         flags.policy(
             services,
             force_recreate=force_recreate,
@@ -48,6 +51,8 @@ def up(
             ignore_orphans=ignore_orphans,
             renew_volumes=renew_anon_volumes,
             pull=pull,
+            build=build,
+            no_build=no_build,
             timeout=timeout,
         ),
         dry_run=dry_run,
@@ -63,6 +68,8 @@ def create(
     remove_orphans: flags.RemoveOrphans = False,
     ignore_orphans: flags.IgnoreOrphans = False,
     pull: flags.Pull = None,
+    build: flags.BuildFirst = False,
+    no_build: flags.NoBuild = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan instead")] = False,
 ) -> None:
     """Make the containers of the stack, without starting them."""
@@ -77,6 +84,8 @@ def create(
             remove_orphans=remove_orphans,
             ignore_orphans=ignore_orphans,
             pull=pull,
+            build=build,
+            no_build=no_build,
         ),
         dry_run=dry_run,
     )

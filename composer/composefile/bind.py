@@ -307,6 +307,14 @@ def _canonical_value(key: str, node: Node) -> Any:
         from composer.composefile.lifeprint import printed
 
         return None if node.value is None else printed(key, node, plain)
+    if key == "build":
+        from composer.composefile.building import canonical_build
+
+        return canonical_build(node, plain)
+    return _canonical_attribute(key, node)
+
+
+def _canonical_attribute(key: str, node: Node) -> Any:
     match key:
         case "cpus":
             return int(number) if (number := cast("float", node.value)) == int(number) else number

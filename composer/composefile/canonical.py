@@ -310,6 +310,12 @@ def _domainname(node: Node, path: Path, _base: Base, findings: Findings) -> Node
     return node
 
 
+def _build(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    from composer.composefile.building import build
+
+    return build(node, path, base, findings, _RULES)
+
+
 def _mac_address(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
     from composer.composefile.networks import check_mac
 
@@ -341,6 +347,7 @@ def _file_references(node: Node, path: Path, _base: Base, findings: Findings) ->
 
 _RULES: Final[Mapping[str, Rule]] = {
     "annotations": _labelled,
+    "build": _build,
     "cap_add": _capabilities,
     "cap_drop": _capabilities,
     "command": words,

@@ -23,12 +23,9 @@ def check_services(services: Mapping[str, Node], disabled: Mapping[str, Node], f
     for name, service in services.items():
         path = ("services", name)
         image = service.at("image")
-        if (
-            (image is None or not image.text)
-            and "provider" not in service.items
-            and not (is_broken or findings.touches(path))
-        ):
-            findings.complain("needs an `image`", service.key or service.mark, path)
+        is_made = "provider" in service.items or "build" in service.items
+        if (image is None or not image.text) and not (is_made or is_broken or findings.touches(path)):
+            findings.complain("needs an `image` or a `build`", service.key or service.mark, path)
         _check_image(service, path, findings)
         _check_dependencies(name, service, services, disabled, findings)
         _check_count(service, path, findings)

@@ -32,6 +32,7 @@ _KINDS: Final[Mapping[str, dict[str, Any]]] = {
     "option": {"type": ["string", "number", "boolean"]},
     "text or whole": {"type": ["string", "integer"]},
     "text or number": {"type": ["string", "number"]},
+    "text or bool": {"type": ["string", "boolean"]},
     "bool": {"type": ["boolean", "string"], "pattern": _or_variable(_BOOL)},
     "real bool": {"type": "boolean"},
     "real int": {"type": "integer"},

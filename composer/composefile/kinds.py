@@ -44,6 +44,12 @@ def _text_or_number(value: Scalar) -> Scalar:
     return value
 
 
+def _text_or_bool(value: Scalar) -> Scalar:
+    if isinstance(value, (str, bool)):
+        return value
+    raise _mistyped("a string, true or false", value)
+
+
 def _bool(value: Scalar) -> Scalar:
     if isinstance(value, bool):
         return value
@@ -173,6 +179,7 @@ KINDS: Mapping[str, Callable[[Scalar], Scalar]] = {
     "scalar": _any_scalar,
     "text or whole": _text_or_whole,
     "text or number": _text_or_number,
+    "text or bool": _text_or_bool,
     "bool": _bool,
     "real bool": _real_bool,
     "int": _whole,
@@ -193,6 +200,7 @@ NAMES: Mapping[str, str] = {
     "scalar": "a string or a number",
     "text or whole": "a string or a whole number",
     "text or number": "a string or a number",
+    "text or bool": "a string, true or false",
     "bool": "true or false",
     "real bool": "true or false",
     "int": "a whole number",

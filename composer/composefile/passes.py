@@ -17,6 +17,7 @@ from composer.composefile.netbind import bind_networks
 from composer.composefile.tree import Findings, Mark, Node, Source, plain
 from composer.composefile.yaml import parse_yaml
 from composer.errors import UsageError
+from composer.frozen import replace
 from composer.model.fileobject import FileObject, Kind
 from composer.model.service import Project, Service, Volume
 
@@ -123,8 +124,17 @@ def _assembled(
     networks = _entries(tree, "networks")
     written = _entries(tree, "services")
     everything = written if "normal" in sources.as_written else {key: completed(one) for key, one in written.items()}
+    has_builds = any("build" in service.items for service in everything.values())
+    if has_builds:
+        from composer.composefile.building import bind_build, check_builds, settled
+
+        known = None if "normal" in sources.as_written else environment
+        everything = {key: settled(service, base, known) for key, service in everything.items()}
     enabled, disabled = _by_profile(everything, sources.profiles, with_services, findings)
     check_services(enabled, disabled, findings)
+    secrets = _entries(tree, "secrets")
+    if has_builds:
+        check_builds(name, enabled, secrets, environment, findings)
     models = _entries(tree, "models")
     if models or any(not LIFE.isdisjoint(service.items) for service in written.values()):
         from composer.composefile.life import check_life, check_models
@@ -175,7 +185,13 @@ def _assembled(
     pool = tree.at("x-jocker", "address_pool")
 
     def bound(services: Mapping[str, Node]) -> dict[str, Service]:
-        return {key: bind_service(key, node, defaults, templates.get(key), real) for key, node in services.items()}
+        done = {key: bind_service(key, node, defaults, templates.get(key), real) for key, node in services.items()}
+        for key, node in services.items() if has_builds else ():
+            if (made := bind_build(key, node, secrets, environment, base)) is not None:
+                named = bool(done[key].image)
+                image = done[key].image or f"{name}-{key}"
+                done[key] = replace(done[key], image=image, image_is_named=named, build=made)
+        return done
 
     return Project(
         name=name,

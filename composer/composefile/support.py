@@ -38,11 +38,16 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "secrets.*": "environment external file",
     "secrets.*.external": "name",
     "services.*": """
-        annotations cap_add cap_drop cgroup command configs container_name cpus depends_on deploy dns dns_opt dns_search
-        domainname entrypoint env_file environment expose extends external_links extra_hosts group_add hostname image
-        init ipc label_file labels links mac_address mem_limit network_mode networks pid pids_limit ports privileged
-        profiles pull_policy read_only restart scale secrets security_opt shm_size stdin_open stop_grace_period
-        stop_signal sysctls tmpfs tty ulimits user uts volumes working_dir x-jocker""",
+        annotations build cap_add cap_drop cgroup command configs container_name cpus depends_on deploy dns dns_opt
+        dns_search domainname entrypoint env_file environment expose extends external_links extra_hosts group_add
+        hostname image init ipc label_file labels links mac_address mem_limit network_mode networks pid pids_limit
+        ports privileged profiles pull_policy read_only restart scale secrets security_opt shm_size stdin_open
+        stop_grace_period stop_signal sysctls tmpfs tty ulimits user uts volumes working_dir x-jocker""",
+    "services.*.build": """
+        additional_contexts args context dockerfile dockerfile_inline extra_hosts labels network no_cache
+        no_cache_filter platforms privileged pull secrets shm_size ssh tags target ulimits""",
+    "services.*.build.secrets[]": "source target",
+    "services.*.build.ulimits.*": "hard soft",
     "services.*.depends_on.*": "condition required restart",
     "services.*.configs[]": _FILE_REFERENCE,
     "services.*.deploy": "mode replicas restart_policy",
@@ -83,6 +88,8 @@ _NO_EFFECT: Final[Mapping[str, str]] = {
     "services.*.develop": "watch",
     "services.*.develop.watch[]": "action exec ignore include initial_sync path target",
     "services.*.develop.watch[].exec": _HOOK,
+    "services.*.build": "cache_from cache_to entitlements isolation provenance sbom",
+    "services.*.build.secrets[]": "gid mode uid",
     "services.*.ports[]": "app_protocol mode name",
     "services.*.volumes[]": "consistency",
     "services.*.volumes[].bind": "selinux",
@@ -91,7 +98,7 @@ _RATES = "path rate"
 _DEVICE_REQUEST = "capabilities count device_ids driver options"
 _LATER: Final[Mapping[str, str]] = {
     "services.*": """
-        attach blkio_config build cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
+        attach blkio_config cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
         cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec device_cgroup_rules devices
         gpus healthcheck isolation logging mem_reservation mem_swappiness memswap_limit
         oom_kill_disable oom_score_adj platform post_start pre_start pre_stop provider
@@ -104,12 +111,6 @@ _LATER: Final[Mapping[str, str]] = {
     "services.*.blkio_config.device_write_bps[]": _RATES,
     "services.*.blkio_config.device_write_iops[]": _RATES,
     "services.*.blkio_config.weight_device[]": "path weight",
-    "services.*.build": """
-        additional_contexts args cache_from cache_to context dockerfile dockerfile_inline entitlements
-        extra_hosts isolation labels network no_cache no_cache_filter platforms privileged provenance pull
-        sbom secrets shm_size ssh tags target ulimits""",
-    "services.*.build.secrets[]": _FILE_REFERENCE,
-    "services.*.build.ulimits.*": "hard soft",
     "services.*.credential_spec": "config file registry",
     "services.*.deploy": "resources",
     "services.*.deploy.resources": "limits reservations",
@@ -163,6 +164,21 @@ _NOTES: Final[Mapping[str, str]] = {
     "networks.*.external.name": "obsolete in the specification; a warning",
     "networks.*.ipam.driver": "default",
     "networks.*.ipam.options": "docker compose drops them, too",
+    "services.*.build": "by buildah",
+    "services.*.build.additional_contexts": "directories, docker-image:// and service:; nothing is fetched",
+    "services.*.build.cache_from": "the cache of this machine is used",
+    "services.*.build.cache_to": "the cache stays on this machine",
+    "services.*.build.context": "a directory; nothing is fetched",
+    "services.*.build.entitlements": "permits for BuildKit: `network: host` and `privileged` need none here",
+    "services.*.build.isolation": "for Windows",
+    "services.*.build.network": "default, none, host",
+    "services.*.build.no_cache_filter": "then no stage comes from the cache",
+    "services.*.build.platforms": "one image is built: for `platform`, else this machine's, else the first",
+    "services.*.build.provenance": "no attestations are made",
+    "services.*.build.sbom": "no attestations are made",
+    "services.*.build.secrets[].gid": "BuildKit does not heed it; say it in RUN --mount",
+    "services.*.build.secrets[].mode": "BuildKit does not heed it; say it in RUN --mount",
+    "services.*.build.secrets[].uid": "BuildKit does not heed it; say it in RUN --mount",
     "services.*.ports[].mode": "for clusters",
     "services.*.ports[].name": "documentation",
     "services.*.ports[].app_protocol": "documentation",
@@ -182,7 +198,7 @@ _NOTES: Final[Mapping[str, str]] = {
     "services.*.restart": '"no" only',
     "services.*.depends_on.*.condition": "service_started and service_completed_successfully",
     "services.*.volumes[].type": "bind, tmpfs, volume",
-    "services.*.pull_policy": "always, never, missing",
+    "services.*.pull_policy": "always, never, missing, build",
     "services.*.volumes[].consistency": "a hint to Docker Desktop",
     "services.*.volumes[].bind.selinux": "no relabelling",
     "services.*.x-jocker": "ours: template and retry",

@@ -6,11 +6,13 @@ Sources: OCI image-spec `conversion.md`; where docker differs, docker (Entrypoin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from composer.desired import networks
 from composer.desired.hashing import config_hash
 from composer.desired.names import (
     container_name,
+    image_labels,
     number_labels,
     oneoff_labels,
     oneoff_name,
@@ -26,6 +28,9 @@ from composer.model.fileobject import FileReference, GivenFile, Kind
 from composer.model.network import Port
 from composer.model.service import AnonymousVolume, Mount, NamedVolume, Project, Service
 
+if TYPE_CHECKING:
+    from composer.model.building import Build
+
 DEFAULT_SHM_SIZE = 64 * 1024 * 1024
 _NOT_A_VOLUME = frozenset({"", "/", "/proc", "/sys"})
 
@@ -34,16 +39,18 @@ Digests = Mapping[tuple[Kind, str], str]
 _UNREAD: Digests = {}
 
 
-def desire(project: Project, images: Mapping[str, ImageConfig], digests: Digests = _UNREAD) -> DesiredStack:
+def desire(
+    project: Project, images: Mapping[str, ImageConfig], digests: Digests = _UNREAD, *, need_commands: bool = True
+) -> DesiredStack:
     """What should be there. `images` by normalised reference; a service whose image is missing gets what can be said
     without it (`image_present` False). `digests` stand for what secrets and configs hold. Raises `StackFileError` for
-    services that have no command at all.
+    services that have no command at all, if they `need_commands`.
     """
     complaints: list[Complaint] = []
     services = {}
     for service in project.services.values():
         image = images.get(normalise(service.image))
-        if image is not None and not _arguments(service, image)[0] + _arguments(service, image)[1]:
+        if need_commands and image is not None and not any(_arguments(service, image)):
             complaints.append(
                 Complaint(
                     f'service "{service.name}" has no command: neither it nor image {service.image} names one',
@@ -104,7 +111,23 @@ def _desire_service(project: Project, service: Service, image: ImageConfig | Non
         },
         retry=service.retry,
         origins=tuple(project.file_objects[file.kind, file.key].origin for file in service.files),
+        build=_build(project, service),
+        image_is_named=service.image_is_named,
     )
+
+
+def _build(project: Project, service: Service) -> Build | None:
+    """What the service says of it, with compose's labels and the references of the images it is made from."""
+    if service.build is None:
+        return None
+    contexts = {
+        name: f"docker-image://{normalise(project.services[other].image)}"
+        if (other := value.removeprefix("service:")) != value and other in project.services
+        else value
+        for name, value in service.build.contexts.items()
+    }
+    labels = {**service.build.labels, **image_labels(project=project.name, service=service.name)}
+    return replace(service.build, contexts=contexts, needs=service.build.services, labels=labels)
 
 
 def _spec(project: Project, service: Service, image: ImageConfig | None, digests: Digests) -> ContainerSpec:

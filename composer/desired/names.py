@@ -53,6 +53,15 @@ def service_labels(
     }
 
 
+def image_labels(*, project: str, service: str) -> dict[str, str]:
+    """The labels of an image that was built for a service."""
+    return {
+        f"{_PREFIX}project": project,
+        f"{_PREFIX}service": service,
+        f"{_PREFIX}version": COMPOSE_VERSION,
+    }
+
+
 def number_labels(number: int) -> dict[str, str]:
     """The labels of one replica."""
     return {f"{_PREFIX}container-number": str(number), f"{_PREFIX}oneoff": "False"}

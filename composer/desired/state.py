@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from composer.frozen import field, frozen
 from composer.model.fileobject import GivenFile, Origin
@@ -19,6 +19,9 @@ from composer.model.service import (
     TmpfsMount,
     Ulimit,
 )
+
+if TYPE_CHECKING:
+    from composer.model.building import Build
 
 __all__ = [
     "AnonymousVolume",
@@ -152,6 +155,10 @@ class DesiredService:
     """Labels of every container of the service; number and one-off labels are added per container."""
     retry: Retry | None = None
     origins: tuple[Origin, ...] = ()
+    build: Build | None = None
+    """How its image is made, with its labels; other services' images are named by reference."""
+    image_is_named: bool = True
+    """Whether the image has a name of the user's: only then it may be in a registry."""
 
 
 @frozen(shown=False)

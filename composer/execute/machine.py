@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from composer.bundle.context import MachineFacts, Namespaces, ProcessUser
     from composer.execute.networking import Attached, Networking
     from composer.host.givenfiles import Contents
-    from composer.plan.steps import Member
+    from composer.plan.steps import BuildImage, Member
 
 _FILES = ("hosts", "hostname", "resolv.conf")
 _BY_SIGNAL = 128
@@ -119,6 +119,13 @@ class Machine:
         from composer.image.transfer import pull
 
         pull(self._store, reference, tls_verify=self._tls_verify, progress=on_progress)
+
+    def build_image(self, step: BuildImage, on_progress: OnProgress) -> str:
+        """See `execute.building`."""
+        from composer.execute.building import Builder
+
+        runtime = self._given_runtime or Runtime.chosen(self._paths)
+        return Builder(self._paths, runtime.binary, self._interrupted.is_set).build(step, on_progress)
 
     def create_container(
         self,

@@ -247,7 +247,10 @@ class Networking:
 
         Raises `NetworkError`.
         """
-        spec = container.spec
+        return self.join(container.spec, container_id)
+
+    def join(self, spec: ContainerSpec, container_id: str) -> Attached:
+        """As `attach`, for what is no container: a build."""
         wirings = [self._leased(end, container_id) for end in spec.networks]
         self._connect(spec, wirings, container_id)
         return Attached(tuple(wirings), machine_address(spec, wirings))

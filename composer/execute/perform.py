@@ -11,6 +11,7 @@ from composer.model.service import Retry
 from composer.plan.steps import (
     AnyStep,
     AssignAddresses,
+    BuildImage,
     CreateContainer,
     CreateNetwork,
     CreateVolume,
@@ -38,6 +39,8 @@ class Host(Protocol):
     """
 
     def pull_image(self, reference: str, on_progress: OnProgress) -> None: ...
+
+    def build_image(self, step: BuildImage, on_progress: OnProgress) -> str: ...
 
     def create_network(self, network: DesiredNetwork) -> None: ...
 
@@ -77,6 +80,8 @@ def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetr
     match step:
         case PullImage():
             host.pull_image(step.subject, on_progress)
+        case BuildImage():
+            return host.build_image(step, on_progress)
         case CreateNetwork() | RepairNetwork() | RemoveNetwork() | AssignAddresses() | CreateVolume() | RemoveVolume():
             _perform_around(step, host)
         case CreateContainer():

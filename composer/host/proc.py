@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO
 
-from composer.errors import CommandFailed, ToolMissing
+from composer.errors import CommandFailed, Interrupted, ToolMissing
 from composer.frozen import field, frozen
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -17,7 +18,14 @@ PACKAGES = {
     "nft": "nftables",
     "dnsmasq": "dnsmasq-base",
     "crun": "crun",
+    "buildah": "buildah",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
 }
+_LAST_LINES = 40
+_LONGEST_LINE = 65536
+_LOOK_EVERY = 0.2
+"""Seconds between two looks whether the user has had enough."""
 
 
 @frozen
@@ -81,6 +89,63 @@ def run(command: Command) -> Done:
     if command.accept is not None and result.returncode not in command.accept:
         raise CommandFailed(command.argv, result.returncode, result.stderr)
     return result
+
+
+def stream(
+    command: Command, *, on_line: Callable[[str], None], is_cancelled: Callable[[], bool] = lambda: False
+) -> None:
+    """Runs a program to its end and tells each line it says as it comes, errors among the rest.
+
+    In a session of its own: Ctrl-C is for us, and once `is_cancelled` it is killed and `Interrupted` raised. Raises as
+    `run`; the `CommandFailed` has the last lines.
+    """
+    import subprocess
+    from collections import deque
+
+    last: deque[str] = deque(maxlen=_LAST_LINES)
+    try:
+        process = subprocess.Popen(
+            command.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment(command.env),
+            cwd="/",
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise ToolMissing(command.argv[0], package=PACKAGES.get(command.argv[0], "")) from None
+    with process:
+        try:
+            for text in _lines(process.stdout, is_cancelled) if process.stdout else ():
+                last.append(text)
+                on_line(text)
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+    if command.accept is not None and code not in command.accept:
+        raise CommandFailed(command.argv, code, "\n".join(last))
+
+
+def _lines(out: IO[bytes], is_cancelled: Callable[[], bool]) -> Iterator[str]:
+    import select
+
+    rest = b""
+    while not is_cancelled():
+        if not select.select([out], [], [], _LOOK_EVERY)[0]:
+            continue
+        chunk = os.read(out.fileno(), _LONGEST_LINE)
+        if not chunk:
+            if rest:
+                yield rest.decode(errors="replace").rstrip("\r")
+            return
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _LONGEST_LINE:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            yield line.decode(errors="replace").rstrip("\r")
+    raise Interrupted("interrupted")
 
 
 def find(tool: str) -> str | None:

@@ -11,10 +11,11 @@ from composer.model.fileobject import FileObject, FileReference, Kind
 from composer.model.network import Attachment, Network, Port
 
 if TYPE_CHECKING:
+    from composer.model.building import Build
     from composer.model.life import Life
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
-PullPolicy = Literal["always", "never", "missing"]
+PullPolicy = Literal["always", "never", "missing", "build"]
 
 
 class Dependency(NamedTuple):
@@ -160,6 +161,10 @@ class Service:
     extra_hosts: tuple[tuple[str, str], ...] = ()
     profiles: tuple[str, ...] = ()
     replicas: int = 1
+    build: Build | None = None
+    """How the image is made; its name is `image`, which is `<project>-<service>` if the file gives none."""
+    image_is_named: bool = True
+    """Whether the file gives the image a name: only then it may be in a registry."""
     pull_policy: PullPolicy = "missing"
     template: str | None = None
     retry: Retry | None = None

@@ -8,13 +8,14 @@ from typing import Literal
 from composer.frozen import field, frozen
 from composer.model.service import PullPolicy
 
+BuildPolicy = Literal["missing", "always", "never"]
 Recreate = Literal["changed", "always", "never"]
 
 
 @frozen
 class Policy:
     """Flags of `up` and `create`. `services` named on the command line (none: all); what they depend on comes along
-    unless `no_deps`. `pulled` are references fetched a moment ago: they are not fetched again. `timeout` in seconds
+    unless `no_deps`. `pulled` are references fetched or built a moment ago: they are not again. `timeout` in seconds
     overrides the grace of every stop.
     """
 
@@ -29,4 +30,5 @@ class Policy:
     scale: Mapping[str, int] = field(factory=dict)
     pull: PullPolicy | None = None
     pulled: frozenset[str] = frozenset()
+    build: BuildPolicy = "missing"
     timeout: float | None = None

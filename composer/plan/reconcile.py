@@ -76,6 +76,11 @@ class _Writer:
         self._attaching = Attaching(self._draft, desired, actual, networks, no_start=policy.no_start)
         self._volumes: dict[str, int] = {}
         self._pulls: dict[str, int] = {}
+        self._has_builds = any(service.build is not None for service in desired.services.values())
+        if self._has_builds:
+            from composer.plan.builds import Builds
+
+            self._builds = Builds(self._draft, desired, policy)
         self._creates: dict[str, list[int]] = {}
         self._stops: dict[str, int] = {}
         """Container id to the step that stops it: written once, whoever asks."""
@@ -207,6 +212,10 @@ class _Writer:
 
     def _pull(self, service: DesiredService) -> tuple[int, ...]:
         reference = service.spec.image
+        if self._has_builds:
+            built = self._builds.before(service)
+            if built is not None:
+                return built
         wanted = self._policy.pull or service.pull_policy
         if reference in self._policy.pulled or (service.image_present and wanted != "always"):
             return ()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolume, Endpoint
 from composer.frozen import field, frozen
 from composer.model.service import Retry
+
+if TYPE_CHECKING:
+    from composer.model.building import Build
 
 
 @frozen
@@ -23,6 +26,21 @@ class PullImage(Step):
     """Fetches `subject`, a normalised reference. `services` use it."""
 
     services: tuple[str, ...]
+
+
+@frozen
+class BuildImage(Step):
+    """Makes `subject`, a normalised reference, for `service`. `pull_first`: a registry may have it, so it is asked.
+    `siblings` are the images that this stack builds: no registry has those. `push`: the result goes to its registry.
+    """
+
+    service: str
+    build: Build
+    pull_first: bool = False
+    siblings: tuple[str, ...] = ()
+    push: bool = False
+    memory: int = 0
+    """Bytes that what runs in the build may use; 0 is no limit."""
 
 
 @frozen
@@ -142,6 +160,7 @@ class RemoveImage(Step):
 
 AnyStep = (
     PullImage
+    | BuildImage
     | CreateNetwork
     | RepairNetwork
     | RemoveNetwork

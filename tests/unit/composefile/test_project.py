@@ -242,7 +242,7 @@ def test_the_table_of_keys_is_complete_and_without_repetition() -> None:
     assert support["services.*.ports"] is Support.SUPPORTED
     assert support["services.*.networks.*.driver_opts"] is Support.REFUSED
     assert support["networks.*.ipam.options"] is Support.NO_EFFECT
-    assert support["services.*.build.additional_contexts"] is Support.LATER
+    assert support["services.*.build.additional_contexts"] is Support.SUPPORTED
     assert support["volumes.*.labels"] is Support.SUPPORTED
     assert support["services.*.volumes[].volume.subpath"] is Support.LATER
     assert support["version"] is Support.NO_EFFECT
