@@ -214,6 +214,7 @@ class Situation:
         asked = dict(self.asked)
         if self.case.get("do", "up") == "up":
             asked["pulled"] = frozenset(asked.get("pulled", ()))
+            asked["stale"] = frozenset(asked.get("stale", ()))
             return plan_up(self.desired, there, Policy(**asked))
         return self._life(there, self.case["do"], asked)
 

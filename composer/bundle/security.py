@@ -50,7 +50,7 @@ def capabilities(spec: ContainerSpec, available: Collection[str], where: str) ->
 def no_new_privileges(spec: ContainerSpec) -> bool:
     """Whether `no-new-privileges` is asked for; the last word counts."""
     values = [value for key, value in _options(spec.security_opt) if key == "no-new-privileges"]
-    return bool(values) and values[-1] in {"", "true"}
+    return bool(values) and values[-1] in {"", "1", "t", "T", "TRUE", "true", "True"}
 
 
 def system_paths_open(spec: ContainerSpec) -> bool:

@@ -45,10 +45,10 @@ def execute_in(
         tty=not no_tty and not detach and is_terminal(),
         privileged=privileged,
     )
+    own = one.spec.get("runtime")
+    runtime = Runtime.chosen(paths, {"JOCKER_RUNTIME": str(own)}) if own else options.wanted_runtime()
     try:
-        code = execute_in(
-            paths, options.wanted_runtime() or Runtime.chosen(paths), one.id, one.name, request, detach=detach
-        )
+        code = execute_in(paths, runtime or Runtime.chosen(paths), one.id, one.name, request, detach=detach)
     except CommandNotStarted as error:
         print(f"jocker: {escape(error.message)}", file=sys.stderr)
         raise typer.Exit(error.exit_status) from None

@@ -16,7 +16,7 @@ from composer.actual.observe import observe
 from composer.actual.state import ActualContainer
 from composer.cli.globals import Globals
 from composer.cli.options import Index, Services
-from composer.cli.text import wants_colour
+from composer.cli.text import escape, wants_colour
 from composer.desired.names import short_name
 from composer.errors import ContainerError, UsageError
 from composer.host import logs as files
@@ -44,7 +44,7 @@ def logs(
     name = options.project()
     if index and len(services or ()) != 1:
         raise UsageError("--index needs exactly one service")
-    containers = _chosen(options, name, tuple(services or ()), index)
+    containers = _readable(_chosen(options, name, tuple(services or ()), index), named=bool(services))
     count = _count(tail)
     start, end = _moment(since), _moment(until)
     width = max((len(short_name(name, one.name)) for one in containers), default=0)
@@ -91,6 +91,28 @@ def _chosen(options: Globals, project: str, services: tuple[str, ...], index: in
     if index and not chosen:
         raise ContainerError(f'service "{services[0]}" has no replica {index}')
     return chosen
+
+
+_ELSEWHERE = {
+    "journald": "its output goes to the journal: journalctl CONTAINER_ID_FULL={id}",
+    "none": "its output is kept nowhere (logging: driver: none)",
+    "passthrough": "its output went where that of the command went that made it (logging: driver: passthrough)",
+}
+
+
+def _readable(containers: list[ActualContainer], *, named: bool) -> list[ActualContainer]:
+    """Those whose log is ours to read; of the others it is said where to look. Who is not to be shown unasked
+    (`attach: false`) is shown if `named`.
+    """
+    found = []
+    for one in containers:
+        log = one.spec.get("logging")
+        driver = log.get("driver", "") if isinstance(log, dict) else ""
+        if driver in _ELSEWHERE:
+            print(f"jocker: {escape(one.name)}: {_ELSEWHERE[driver].format(id=one.id)}", file=sys.stderr)
+        elif named or one.spec.get("attach") is not False:
+            found.append(one)
+    return found
 
 
 def _prefix(name: str, width: int, colour: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +19,7 @@ from composer.host.log_sizes import trim
 from composer.image.config import ImageConfig
 from composer.image.reference import normalise
 from composer.image.store import Store
-from composer.model.service import Project
+from composer.model.service import Project, Service
 from composer.paths import Paths
 from composer.plan.plan import Plan
 from composer.plan.policy import Policy
@@ -95,8 +95,26 @@ def described_images(paths: Paths, project: Project) -> DesiredStack:
     return desire(project, images(paths, project), need_commands=False)
 
 
+def stale(paths: Paths, services: Iterable[Service]) -> frozenset[str]:
+    """Those of the services whose images are to be pulled again by now (`pull_policy: daily`), by name."""
+    limits = [one for one in services if one.refresh_after is not None]
+    if not limits:
+        return frozenset()
+    import time
+
+    now, added = time.time(), {one.reference: one.added_at for one in Store(paths).references()}
+    return frozenset(
+        one.name for one in limits if now - added.get(normalise(one.image), now) > (one.refresh_after or 0.0)
+    )
+
+
 def view(paths: Paths, project: Project, policy: Policy, contents: Contents | None = None) -> View:
     """What `up` would do now. Writes nothing."""
+    outdated = stale(paths, project.services.values())
+    if outdated:
+        from composer.frozen import replace
+
+        policy = replace(policy, stale=outdated)
     wanted = desired(paths, project, contents, services=_concerned(project, policy))
     actual = observe_stack(paths, project.name, wanted.networks)
     plan = with_bases(plan_up(wanted, actual, policy))

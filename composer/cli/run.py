@@ -198,6 +198,7 @@ def _prepare(
     """The stack of this service alone, its image there. Raises `ImageNotFound`."""
     only = replace(project, services={service.name: replace(service, depends_on={})})
     images = road.images(options.paths, only)
+    pull = pull or ("always" if road.stale(options.paths, [service]) else None)
     if any(one.build is not None for one in project.services.values()):
         road.get_image(
             options,
@@ -205,7 +206,7 @@ def _prepare(
             service.name,
             Policy(pull=cast("PullPolicy | None", pull), build="always" if build else "missing"),
         )
-    elif pull == "always" or (not images and (pull or service.pull_policy) != "never"):
+    elif (wanted := pull or service.pull_policy) == "always" or (not images and wanted != "never"):
         from composer.image.reference import normalise
         from composer.plan.plan import Node, Plan
         from composer.plan.steps import PullImage

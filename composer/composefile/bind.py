@@ -20,6 +20,7 @@ from composer.composefile.netbind import (
 from composer.composefile.tree import Node, Path, place_of, plain
 from composer.model.fileobject import FileReference
 from composer.model.network import Network
+from composer.model.process import Log
 from composer.model.service import (
     AnonymousVolume,
     BindMount,
@@ -39,10 +40,11 @@ if TYPE_CHECKING:
     from composer.model.life import Life
 
 _RETRY_ATTEMPTS = 3
+_PLAIN_POLICIES = frozenset({"always", "never", "missing", "build"})
 _NANOSECONDS = 1e9
 _KEPT_EMPTY = frozenset({
-    "command", "deploy", "develop", "entrypoint", "healthcheck", "init", "network_mode", "provider", "scale",
-    "stop_grace_period",
+    "attach", "command", "credential_spec", "deploy", "develop", "entrypoint", "healthcheck", "init", "logging",
+    "network_mode", "provider", "scale", "stop_grace_period",
 })  # fmt: skip
 LIFE = frozenset({"healthcheck", "develop", "models", "provider", "pre_start", "post_start", "pre_stop"})
 """Keys that few services have, and whose modules only these pay for."""
@@ -108,8 +110,13 @@ def bind_service(
         extra_hosts=tuple(_host(item) for item in text.all("extra_hosts")),
         profiles=text.all("profiles"),
         replicas=replicas_of(service),
-        pull_policy=cast("PullPolicy", text("pull_policy") or "missing"),
+        pull_policy=cast("PullPolicy", policy if (policy := text("pull_policy")) in _PLAIN_POLICIES else "missing"),
+        refresh_after=_refresh_after(service),
         template=template,
+        attach=attach.value is not False if (attach := service.at("attach")) else True,
+        runtime=text("runtime") or "",
+        platform=text("platform") or "",
+        log=_log(service),
         retry=_retry(service, defaults),
         life=_life(service),
     )
@@ -141,6 +148,23 @@ class _Reader:
     def entries(self, key: str) -> list[tuple[str, Node]]:
         node = self.service.at(key)
         return list(node.items.items()) if node is not None else []
+
+
+def _log(service: Node) -> Log | None:
+    if "logging" not in service.items:
+        return None
+    from composer.composefile.process import bind_log
+
+    return bind_log(service)
+
+
+def _refresh_after(service: Node) -> float | None:
+    policy = service.at("pull_policy")
+    if policy is None or policy.text in _PLAIN_POLICIES:
+        return None
+    from composer.composefile.process import bind_refresh
+
+    return bind_refresh(service)
 
 
 def _capabilities(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -332,14 +356,25 @@ def _canonical_attribute(key: str, node: Node) -> Any:
             return canonical_ports(node)
         case "volumes":
             return [_canonical_mount(item) for item in node.elements]
-        case "secrets" | "configs":
-            from composer.composefile.fileobjects import canonical_references
-
-            return canonical_references(node)
+        case "configs" | "logging" | "pull_refresh_after" | "secrets":
+            return _canonical_rarely(key, node)
         case "environment":
             return {variable: plain(value) for variable, value in sorted(node.items.items())}
         case _:
             return plain(node)
+
+
+def _canonical_rarely(key: str, node: Node) -> Any:
+    """What few services have."""
+    if key == "pull_refresh_after":
+        return None  # as docker compose
+    if key == "logging":
+        from composer.composefile.process import canonical_logging
+
+        return canonical_logging(node)
+    from composer.composefile.fileobjects import canonical_references
+
+    return canonical_references(node)
 
 
 def _canonical_dependency(entry: Node) -> dict[str, Any]:

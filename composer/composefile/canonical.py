@@ -241,8 +241,12 @@ def _ulimits(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
     return node
 
 
-def _pull_policy(node: Node, _path: Path, _base: Base, _findings: Findings) -> Node:
-    return node.with_value("missing") if node.value == "if_not_present" else node
+def _pull_policy(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
+    if node.value in {"always", "never", "missing", "build"}:
+        return node
+    from composer.composefile.process import pull_policy
+
+    return pull_policy(node, path, findings)
 
 
 def _each(node: Node, path: Path, check: Callable[[Node, Path, Findings], bool], findings: Findings) -> Node:
@@ -253,12 +257,6 @@ def _capabilities(node: Node, path: Path, _base: Base, findings: Findings) -> No
     from composer.composefile.security import capability
 
     return _each(node, path, capability, findings)
-
-
-def _security_options(node: Node, path: Path, _base: Base, findings: Findings) -> Node:
-    from composer.composefile.security import security_option
-
-    return _each(node, path, security_option, findings)
 
 
 def _signal(node: Node, path: Path, _base: Base, findings: Findings) -> Node | None:
@@ -377,7 +375,6 @@ _RULES: Final[Mapping[str, Rule]] = {
     "pull_policy": _pull_policy,
     "restart": _life("restart"),
     "secrets": _file_references,
-    "security_opt": _security_options,
     "stop_signal": _signal,
     "sysctls": _labelled,
     "tmpfs": _tmpfs,

@@ -172,7 +172,7 @@ class _Checker:
         return node.with_value(typed)
 
     def _is_choice(self, word: str, choice: Choice, mark: Mark, path: Path) -> bool:
-        if word in choice.accepted:
+        if word in choice.accepted or word.startswith(choice.prefixes or ("\0",)):
             return True
         if choice.is_later(word):
             self.findings.may_refuse = True

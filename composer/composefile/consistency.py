@@ -66,7 +66,7 @@ def named_volumes(service: Node) -> Iterator[tuple[int, Node]]:
 def load_seccomp(
     services: Mapping[str, Node], base: Base, read: Reader, cwd: str, findings: Findings
 ) -> dict[str, str]:
-    """The text of each `seccomp=FILE`, by the path as written. A file that cannot be read is complained about."""
+    """The text of each `seccomp=FILE`, by the path as written. A file that cannot be read is refused."""
     texts: dict[str, str] = {}
     for name, service in services.items():
         options = service.at("security_opt")
@@ -76,13 +76,14 @@ def load_seccomp(
 
         for index, option in enumerate(options.elements):
             kind, value = split_security_option(option.text)
-            if kind == "seccomp" and value not in {"unconfined", "builtin"} and value not in texts:
+            if kind == "seccomp" and value not in {"", "unconfined", "builtin"} and value not in texts:
                 path = ("services", name, "security_opt", index)
-                text = read_or_complain(
-                    absolute(value, base), "seccomp profile", option.mark, path, read, cwd, findings
-                )
-                if text is not None:
-                    texts[value] = text
+                try:
+                    texts[value] = read(absolute(value, base))
+                except (OSError, ValueError) as error:
+                    findings.refuse(
+                        _unreadable(absolute(value, base), "seccomp profile", cwd, error), option.mark, path
+                    )
     return texts
 
 
@@ -92,12 +93,16 @@ def read_or_complain(
     """The file's text, or None after a complaint that calls it `what`."""
     try:
         return read(file)
-    except FileNotFoundError:
-        findings.complain(f"the {what} {shown(display_path(file, cwd))} does not exist", mark, path)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        findings.complain(f"the {what} {shown(display_path(file, cwd))} cannot be read: {why}", mark, path)
+        findings.complain(_unreadable(file, what, cwd, error), mark, path)
     return None
+
+
+def _unreadable(file: str, what: str, cwd: str, error: OSError | ValueError) -> str:
+    name = shown(display_path(file, cwd))
+    if isinstance(error, FileNotFoundError):
+        return f"the {what} {name} does not exist"
+    return f"the {what} {name} cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def _check_dependencies(

@@ -81,6 +81,8 @@ def _place(pattern: str) -> dict[str, Any]:
 def _mapping(pattern: str, kind: str) -> dict[str, Any]:
     if kind != "keys":
         below = _place(f"{pattern}.*") if kind == "*" else _kind(kind)
+        if kind != "*" and f"{pattern}.*" in NULL_HERE and "null" not in below["type"]:
+            below = {"anyOf": [below, {"type": "null"}]}
         names = {"propertyNames": {"pattern": _NAME}} if pattern in _NAMED else {}
         return {"type": "object", "additionalProperties": below, **names}
     properties = {}
@@ -107,5 +109,5 @@ def _scalar(kind: str, choice: Choice | None) -> dict[str, Any]:
     if choice is None:
         return _kind(kind)
     words = [*choice.accepted, *choice.later]
-    patterns = [f"^{prefix}" for prefix in choice.later_prefixes]
+    patterns = [f"^{prefix}" for prefix in (*choice.prefixes, *choice.later_prefixes)]
     return {"type": "string", "anyOf": [{"enum": words}, {"pattern": "|".join([*patterns, _VARIABLE])}]}

@@ -172,9 +172,9 @@ def _merged_entries(
 
 
 def _are_different_drivers(left: Node, right: Node) -> bool:
-    """Options of one log driver mean nothing to another."""
-    ours, theirs = _text_at(left, "driver"), _text_at(right, "driver")
-    return bool(ours and theirs) and ours != theirs
+    """Options of one log driver mean nothing to another; "" is one, too, and no word is none."""
+    ours, theirs = left.at("driver"), right.at("driver")
+    return ours is not None and theirs is not None and theirs.value is not None and ours.text != theirs.text
 
 
 def _by_subnet(left: list[Node], right: list[Node], path: Path, findings: Findings) -> list[Node]:

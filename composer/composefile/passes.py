@@ -57,6 +57,12 @@ _WIRED: Final = frozenset({
 """What makes a look at the wiring worth its modules: a plain stack is on its default network."""
 
 
+_PROCESS: Final = frozenset({
+    "isolation", "logging", "platform", "runtime", "security_opt", "userns_mode",
+})  # fmt: skip
+"""What makes a look at the processes worth its module."""
+
+
 def load_project(sources: Sources, read: Reader, *, with_services: tuple[str, ...] = ()) -> Project:
     """The project the sources describe. `with_services` are named by the user: their profiles become active.
 
@@ -146,6 +152,10 @@ def _assembled(
 
         replicas = {key: replicas_of(service) for key, service in enabled.items()}
         check_wiring(name, enabled, disabled, networks, replicas, findings)
+    if any(not _PROCESS.isdisjoint(one.items) for one in enabled.values()):
+        from composer.composefile.process import check_processes
+
+        check_processes(enabled, findings)
     volumes = _volumes(name, tree, enabled, findings)
     if _has_file_objects(tree, enabled):
         from composer.composefile.fileobjects import check_file_objects

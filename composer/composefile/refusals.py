@@ -42,7 +42,7 @@ def _walk(node: Node, path: Path, pattern: str, findings: Findings) -> None:
         if known.get(key) not in _REFUSALS:
             if not key.startswith("x-") or below in SHAPES:
                 _walk(child, (*path, key), below if below in SHAPES else f"{pattern}.*", findings)
-        elif child.value not in (None, {}, [], "") and not _asks_nothing(below, child):
+        elif child.value not in (None, {}, [], "", False) and not _asks_nothing(below, child):
             findings.refuse(why_refused(below), child.key or child.mark, (*path, key))
 
 

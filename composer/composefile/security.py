@@ -19,7 +19,9 @@ _SIGNALS = frozenset({
     "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN", "RTMAX",
 })  # fmt: skip
 _OPTIONS = ("no-new-privileges", "seccomp", "apparmor", "label", "systempaths")
-_BOOLS = frozenset({"", "true", "false", "1", "0"})
+_BOOLS = frozenset({"", "1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"})
+"""Nothing, or what Go takes for a boolean."""
+_LABELS = ("disable", "user", "role", "type", "level")
 LAST_SIGNAL = 64
 
 
@@ -65,21 +67,27 @@ def split_security_option(text: str) -> tuple[str, str]:
     return text[:cut], text[cut + 1 :]
 
 
-def security_option(node: Node, path: Path, findings: Findings) -> bool:
-    """Is this a security option we act on? Complains if not."""
-    name, value = split_security_option(node.text)
-    message = hint = ""
+def refuse_security_options(node: Node, path: Path, findings: Findings) -> None:
+    """Refuses what is no security option; docker compose leaves it to the engine to say so."""
+    for index, item in enumerate(node.elements):
+        message, hint = _wrong_with(*split_security_option(item.text))
+        if message:
+            findings.refuse(message, item.mark, (*path, index), hint)
+
+
+def _wrong_with(name: str, value: str) -> tuple[str, str]:
+    """Message and hint, both "" if it is one we act on."""
     if name not in _OPTIONS:
-        message = f"unknown security option {shown(node.text)!r}"
-        hint = did_you_mean(name, list(_OPTIONS)).replace("_", "-") or "known are " + ", ".join(_OPTIONS)
-    elif name == "no-new-privileges" and value not in _BOOLS:
-        message = f"must be true or false, not {shown(value)!r}"
-    elif name == "label" and value != "disable":
-        message = "SELinux labels are not supported yet"
-    elif name == "systempaths" and value != "unconfined":
-        message = f"must be systempaths=unconfined, not {shown(value)!r}"
-    elif name in {"seccomp", "apparmor"} and not value:
-        message = f"`{name}=` needs a value"
-    if message:
-        findings.complain(message, node.mark, path, hint)
-    return not message
+        near = did_you_mean(name, list(_OPTIONS)).replace("_", "-") if name else ""
+        return f"unknown security option {shown(name)!r}", near or "known are " + ", ".join(_OPTIONS)
+    if name == "no-new-privileges" and value not in _BOOLS:
+        return f"must be true or false, not {shown(value)!r}", ""
+    if name == "label":
+        part, _, text = value.partition(":")
+        if part not in _LABELS or (part == "disable") == bool(text):
+            return f"no label of SELinux: {shown(value)!r}", "as in label=disable or label=type:container_t"
+    if name == "systempaths" and value != "unconfined":
+        return f"must be systempaths=unconfined, not {shown(value)!r}", ""
+    if name in {"seccomp", "apparmor"} and not value:
+        return f"`{name}=` needs a value", ""
+    return "", ""

@@ -93,14 +93,20 @@ _BUILD: Final[Mapping[str, Shape]] = {
 }
 _SERVICE: Final[Mapping[str, Shape]] = {
     "annotations": _PAIRS,
+    "attach": _BOOL,
     "cap_add": _TEXTS,
     "cap_drop": _TEXTS,
     "command": _TEXT_OR_TEXTS,
     "container_name": _TEXT,
     "cpus": Shape(scalar="number"),
     "cgroup": _TEXT,
+    "cgroup_parent": _TEXT,
     "configs": Shape(items="*"),
     **{f"configs[]{key}": shape for key, shape in _REFERENCE.items()},
+    "credential_spec": _KEYS,
+    "credential_spec.config": _TEXT,
+    "credential_spec.file": _TEXT,
+    "credential_spec.registry": _TEXT,
     "depends_on": Shape(items="text", entries="*"),
     "depends_on.*": _KEYS,
     "depends_on.*.condition": _TEXT,
@@ -131,9 +137,13 @@ _SERVICE: Final[Mapping[str, Shape]] = {
     "image": _TEXT,
     "init": _BOOL,
     "ipc": _TEXT,
+    "isolation": _TEXT,
     "label_file": _TEXT_OR_TEXTS,
     "labels": _PAIRS,
     "links": _TEXTS,
+    "logging": _KEYS,
+    "logging.driver": _TEXT,
+    "logging.options": Shape(entries="text or number"),
     "mac_address": _TEXT,
     "mem_limit": _BYTES,
     "network_mode": _TEXT,
@@ -149,6 +159,7 @@ _SERVICE: Final[Mapping[str, Shape]] = {
     "networks.*.priority": _WHOLE,
     "pid": _TEXT,
     "pids_limit": Shape(scalar="limit"),
+    "platform": _TEXT,
     "ports": Shape(items="*"),
     "ports[]": Shape(scalar="text or whole", entries="keys"),
     "ports[].app_protocol": _TEXT,
@@ -161,8 +172,10 @@ _SERVICE: Final[Mapping[str, Shape]] = {
     "privileged": _BOOL,
     "profiles": _TEXTS,
     "pull_policy": _TEXT,
+    "pull_refresh_after": _TEXT,
     "read_only": _BOOL,
     "restart": _TEXT,
+    "runtime": _TEXT,
     "scale": _COUNT,
     "security_opt": _TEXTS,
     "secrets": Shape(items="*"),
@@ -178,7 +191,9 @@ _SERVICE: Final[Mapping[str, Shape]] = {
     "ulimits.*": Shape(scalar="limit", entries="keys"),
     "ulimits.*.hard": Shape(scalar="limit"),
     "ulimits.*.soft": Shape(scalar="limit"),
+    "use_api_socket": Shape(scalar="real bool"),
     "user": _TEXT,
+    "userns_mode": _TEXT,
     "uts": _TEXT,
     "volumes": Shape(items="*"),
     "volumes[]": Shape(scalar="text", entries="keys"),
@@ -376,6 +391,7 @@ NULL_HERE: Final = frozenset({
     "services.*.deploy",
     "services.*.environment.*",
     "services.*.labels.*",
+    "services.*.logging.options.*",
     "services.*.annotations.*",
     "services.*.sysctls.*",
     "volumes.*",
@@ -426,6 +442,8 @@ class Choice(NamedTuple):
     accepted: tuple[str, ...]
     later: tuple[str, ...] = ()
     later_prefixes: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    """How words begin, besides `accepted`, that we act on."""
 
     def is_later(self, word: str) -> bool:
         return word in self.later or word.startswith(self.later_prefixes or ("\0",))
@@ -437,9 +455,8 @@ CHOICES: Final[Mapping[str, Choice]] = {
     ),
     "services.*.pull_policy": Choice(
         "pull policy",
-        ("always", "never", "missing", "if_not_present", "build"),
-        ("refresh", "daily", "weekly"),
-        ("every_",),
+        ("always", "never", "missing", "if_not_present", "build", "refresh", "daily", "weekly"),
+        prefixes=("every_",),
     ),
     "services.*.depends_on.*.condition": Choice(
         "condition", ("service_started", "service_completed_successfully"), ("service_healthy",)

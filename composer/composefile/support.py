@@ -38,11 +38,12 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "secrets.*": "environment external file",
     "secrets.*.external": "name",
     "services.*": """
-        annotations build cap_add cap_drop cgroup command configs container_name cpus depends_on deploy dns dns_opt
-        dns_search domainname entrypoint env_file environment expose extends external_links extra_hosts group_add
-        hostname image init ipc label_file labels links mac_address mem_limit network_mode networks pid pids_limit
-        ports privileged profiles pull_policy read_only restart scale secrets security_opt shm_size stdin_open
-        stop_grace_period stop_signal sysctls tmpfs tty ulimits user uts volumes working_dir x-jocker""",
+        annotations attach build cap_add cap_drop cgroup command configs container_name cpus depends_on deploy dns
+        dns_opt dns_search domainname entrypoint env_file environment expose extends external_links extra_hosts
+        group_add hostname image init ipc isolation label_file labels links logging mac_address mem_limit network_mode
+        networks pid pids_limit platform ports privileged profiles pull_policy read_only restart runtime scale secrets
+        security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user userns_mode uts
+        volumes working_dir x-jocker""",
     "services.*.build": """
         additional_contexts args context dockerfile dockerfile_inline extra_hosts labels network no_cache
         no_cache_filter platforms privileged pull secrets shm_size ssh tags target ulimits""",
@@ -52,6 +53,7 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "services.*.configs[]": _FILE_REFERENCE,
     "services.*.deploy": "mode replicas restart_policy",
     "services.*.deploy.restart_policy": "condition",
+    "services.*.logging": "driver options",
     "services.*.env_file[]": "format path required",
     "services.*.extends": "file service",
     "services.*.healthcheck": "disable",
@@ -79,7 +81,7 @@ _NO_EFFECT: Final[Mapping[str, str]] = {
     "secrets.*": "labels name",
     "networks.*": "attachable",
     "networks.*.ipam": "options",
-    "services.*": "develop",
+    "services.*": "develop pull_refresh_after",
     "services.*.deploy": "endpoint_mode labels placement rollback_config update_config",
     "services.*.deploy.placement": "constraints max_replicas_per_node preferences",
     "services.*.deploy.placement.preferences[]": "spread",
@@ -98,11 +100,9 @@ _RATES = "path rate"
 _DEVICE_REQUEST = "capabilities count device_ids driver options"
 _LATER: Final[Mapping[str, str]] = {
     "services.*": """
-        attach blkio_config cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
-        cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec device_cgroup_rules devices
-        gpus healthcheck isolation logging mem_reservation mem_swappiness memswap_limit
-        oom_kill_disable oom_score_adj platform post_start pre_start pre_stop provider
-        pull_refresh_after runtime storage_opt use_api_socket userns_mode volumes_from""",
+        blkio_config cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpuset
+        device_cgroup_rules devices gpus healthcheck mem_reservation mem_swappiness memswap_limit
+        oom_kill_disable oom_score_adj post_start pre_start pre_stop provider storage_opt volumes_from""",
     "services.*.blkio_config": (
         "device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device"
     ),
@@ -111,7 +111,6 @@ _LATER: Final[Mapping[str, str]] = {
     "services.*.blkio_config.device_write_bps[]": _RATES,
     "services.*.blkio_config.device_write_iops[]": _RATES,
     "services.*.blkio_config.weight_device[]": "path weight",
-    "services.*.credential_spec": "config file registry",
     "services.*.deploy": "resources",
     "services.*.deploy.resources": "limits reservations",
     "services.*.deploy.resources.limits": "cpus memory pids",
@@ -123,7 +122,6 @@ _LATER: Final[Mapping[str, str]] = {
     "services.*.devices[]": "permissions source target",
     "services.*.gpus[]": _DEVICE_REQUEST,
     "services.*.healthcheck": "interval retries start_interval start_period test timeout",
-    "services.*.logging": "driver options",
     "services.*.post_start[]": _HOOK,
     "services.*.pre_start[]": f"{_HOOK} image per_replica",
     "services.*.pre_stop[]": _HOOK,
@@ -135,11 +133,12 @@ _LATER: Final[Mapping[str, str]] = {
 _REFUSED: Final[Mapping[str, str]] = {
     "": "models",
     "models.*": "context_size model name runtime_flags",
-    "services.*": "models",
+    "services.*": "cgroup_parent credential_spec models use_api_socket",
     "services.*.models.*": "endpoint_var model_var",
     "services.*.networks.*": "driver_opts",
     "configs.*": "template_driver",
     "secrets.*": "driver driver_opts template_driver",
+    "services.*.credential_spec": "config file registry",
 }
 _TABLES = (
     (Support.SUPPORTED, _SUPPORTED),
@@ -198,7 +197,16 @@ _NOTES: Final[Mapping[str, str]] = {
     "services.*.restart": '"no" only',
     "services.*.depends_on.*.condition": "service_started and service_completed_successfully",
     "services.*.volumes[].type": "bind, tmpfs, volume",
-    "services.*.pull_policy": "always, never, missing, build",
+    "services.*.cgroup_parent": "a stack has a cgroup of its own, by which it is limited and ended",
+    "services.*.credential_spec": "for Windows",
+    "services.*.isolation": "default; the others are kinds of Windows",
+    "services.*.logging.driver": "k8s-file, json-file, local, journald, passthrough, none",
+    "services.*.logging.options": "max-size and max-file; tag for journald",
+    "services.*.platform": "linux, any architecture",
+    "services.*.pull_refresh_after": "docker compose does not know it",
+    "services.*.runtime": "runc, crun, youki, or the path of one",
+    "services.*.use_api_socket": "there is no engine whose socket it could be",
+    "services.*.userns_mode": "host",
     "services.*.volumes[].consistency": "a hint to Docker Desktop",
     "services.*.volumes[].bind.selinux": "no relabelling",
     "services.*.x-jocker": "ours: template and retry",

@@ -26,6 +26,7 @@ from composer.image.config import ImageConfig
 from composer.image.reference import normalise
 from composer.model.fileobject import FileReference, GivenFile, Kind
 from composer.model.network import Port
+from composer.model.process import runtime_name
 from composer.model.service import AnonymousVolume, Mount, NamedVolume, Project, Service
 
 if TYPE_CHECKING:
@@ -178,6 +179,9 @@ def _spec(project: Project, service: Service, image: ImageConfig | None, digests
         extra_hosts=service.extra_hosts,
         template=service.template or "",
         files=tuple(_given(file, digests) for file in service.files),
+        logging=service.log.as_texts() if service.log else {},
+        runtime=(service.runtime and runtime_name(service.runtime)) or "",
+        attach=service.attach,
     )
 
 

@@ -18,10 +18,10 @@ HASH_VERSION = 1
 
 _LATER = frozenset({
     *("domainname", "networks", "ports", "expose", "dns", "dns_search", "dns_opt", "links"),
-    *("pid", "ipc", "uts", "cgroup", "files"),
+    *("pid", "ipc", "uts", "cgroup", "files", "logging", "runtime", "attach"),
 })  # fmt: skip
-"""Fields that earlier versions did not have: they count when they say something, so that what does not use them keeps
-its hash."""
+"""Fields that earlier versions did not have: they count when they say something else than by default, so that what does
+not use them keeps its hash."""
 
 _MOUNT_KINDS: Mapping[str, type[Mount]] = {
     "bind": BindMount,
@@ -35,9 +35,10 @@ _TUPLES = (
     *("expose", "dns", "dns_search", "dns_opt"),
 )
 _PAIRS = ("extra_hosts", "links")
-_MAPPINGS = ("environment", "labels", "annotations", "sysctls")
+_MAPPINGS = ("environment", "labels", "annotations", "sysctls", "logging")
 _SAMPLE = ContainerSpec(image="", image_id="")
 """The types of the fields, by example."""
+_DEFAULTS = {name: getattr(_SAMPLE, name) for name in _LATER}
 
 
 def spec_to_json(spec: ContainerSpec) -> dict[str, Any]:
@@ -51,6 +52,11 @@ def spec_to_json(spec: ContainerSpec) -> dict[str, Any]:
             value = [one._asdict() for one in value]
         plain[name] = _plain(value)
     return plain
+
+
+def completed(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec of a record with what earlier versions did not write: it means what it means by default."""
+    return {**{name: _plain(value) for name, value in _DEFAULTS.items()}, **spec}
 
 
 def _plain(value: Any) -> Any:
@@ -119,7 +125,9 @@ def _mount(plain: Mapping[str, Any]) -> Mount:
 def config_hash(spec: ContainerSpec) -> str:
     """64 hex digits over what the container would really be; key order, comments and paths of files do not count."""
     plain = spec_to_json(spec)
-    counted = {name: value for name, value in plain.items() if name not in _LATER or value}
+    counted = {
+        name: value for name, value in plain.items() if name not in _LATER or getattr(spec, name) != _DEFAULTS[name]
+    }
     text = json.dumps([HASH_VERSION, counted], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return sha256_hex(text.encode(errors="surrogatepass"))
 

@@ -114,6 +114,11 @@ class ContainerSpec:
     template: str = ""
     files: tuple[GivenFile, ...] = ()
     """Secrets and configs, by target."""
+    logging: Mapping[str, str] = field(factory=dict)
+    """What `Log.as_texts` says of its log."""
+    runtime: str = ""
+    """Name or path of its OCI runtime; "" = that of the command."""
+    attach: bool = True
 
 
 @frozen(shown=False)

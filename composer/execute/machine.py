@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.actual.parse import desired_of, record_of
 from composer.desired.state import BindMount, DesiredContainer, DesiredNetwork, DesiredVolume, NamedVolume
-from composer.errors import ContainerError, DiedAtOnce, Interrupted, JockerError
+from composer.errors import ContainerError, DiedAtOnce, Interrupted, JockerError, MachineError
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
 from composer.host import cgroup, net_paths, networks, overlay, process, records, volumes
@@ -21,6 +21,7 @@ from composer.host.files import read_text, write_plain
 from composer.host.lifecycle import Lifecycle, StopOutcome
 from composer.host.runtime import Runtime
 from composer.image.store import Store
+from composer.model.process import Log
 from composer.model.service import AnonymousVolume, Retry
 from composer.paths import Paths
 
@@ -49,6 +50,11 @@ def _user(container: DesiredContainer, root: str) -> ProcessUser:
         raise ContainerError(f'service "{container.service}": {error.message}', hint=error.hint) from None
 
 
+def _runtime_of(record: Mapping[str, Any] | None) -> str:
+    spec = (record or {}).get("spec")
+    return str(spec.get("runtime") or "") if isinstance(spec, dict) else ""
+
+
 class Machine:
     """Implements `execute.perform.Host`. Safe to use from several threads, one container each."""
 
@@ -71,6 +77,18 @@ class Machine:
     def lifecycle(self) -> Lifecycle:
         """The runtime is looked up only by what needs it: `down` of nothing works without runc."""
         return Lifecycle(self._paths, self._given_runtime or Runtime.chosen(self._paths))
+
+    def _through(self, runtime: str, *, if_there: bool = False) -> Lifecycle:
+        """Containers of the runtime that their service asks for ("" = none). With `if_there` it may be gone, and what
+        is left of them is removed without it.
+        """
+        try:
+            if runtime:
+                return Lifecycle(self._paths, Runtime.chosen(self._paths, {"JOCKER_RUNTIME": runtime}))
+        except MachineError:
+            if not if_there:
+                raise
+        return self.lifecycle
 
     @cached_property
     def facts(self) -> MachineFacts:
@@ -178,8 +196,9 @@ class Machine:
                 stdin_once=stdin_once,
                 at_end=self.networking.at_end(attached, container_id) if attached else (),
                 keeps=keeps,
+                log=Log.from_texts(container.spec.logging),
             )
-            self.lifecycle.create(shim, config)
+            self._through(container.spec.runtime).create(shim, config)
 
     def _give_files(self, container: DesiredContainer, container_id: str) -> None:
         if not container.spec.files:
@@ -342,7 +361,9 @@ class Machine:
         ends = () if networks_go else self._ends(record or {})
         if ends or os.path.exists(net_paths.container_netns(self._paths, container_id)):
             self.networking.detach(container_id, ends)
-        self.lifecycle.remove(container_id, project, with_volumes=[name for name in mine if name not in keep])
+        self._through(_runtime_of(record), if_there=True).remove(
+            container_id, project, with_volumes=[name for name in mine if name not in keep]
+        )
 
     def start_container(self, container_id: str, retry: Retry | None, on_retry: OnRetry) -> None:
         """Starts a created container; one that has run before (or lost its bundle) is made anew from its record."""
@@ -361,15 +382,16 @@ class Machine:
     def _start(self, container_id: str) -> None:
         record = self._record(container_id)
         container = desired_of(record)
-        if not self.lifecycle.is_created(container_id):
-            self.lifecycle.delete_runtime(container_id, record["project"])
+        lifecycle = self._through(container.spec.runtime)
+        if not lifecycle.is_created(container_id):
+            lifecycle.delete_runtime(container_id, record["project"])
             before = dict(record)
             self._make(container, record)
             if record != before:
                 records.write(self._paths, record)
         if container.spec.networks:
             self.networking.show(container, container_id, record.get("published", ()))
-        self.lifecycle.start(container_id, record["name"])
+        lifecycle.start(container_id, record["name"])
 
     def _start_and_watch(self, container_id: str) -> None:
         self._start(container_id)

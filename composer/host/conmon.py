@@ -16,17 +16,22 @@ from composer.frozen import frozen
 from composer.host import cgroup
 from composer.host.proc import environment, require
 from composer.host.runtime import Runtime, explained
+from composer.model.process import DEFAULT_LOG, Log
 from composer.paths import Paths
 
 HARD_LOG_CAP = 64 * 1024 * 1024
 """Bytes after which conmon itself starts a new log, where nobody comes to rotate it (`host.logs`): the disk's guard."""
 
 
+JOURNAL = "/run/systemd/journal/socket"
+"""Where journald listens."""
+
+
 @frozen
 class Shim:
     """What conmon is told about one container. `stdin` keeps its standard input open for whoever attaches,
     `stdin_once` closes it when the first who attached leaves. `at_end` is the command line of a program it runs when
-    the container has ended; `keeps` are descriptors it holds open until then.
+    the container has ended; `keeps` are descriptors it holds open until then. `log` is where what it says goes.
     """
 
     container_id: str
@@ -37,6 +42,7 @@ class Shim:
     stdin_once: bool = False
     at_end: tuple[str, ...] = ()
     keeps: tuple[int, ...] = ()
+    log: Log = DEFAULT_LOG
 
 
 def command_line(conmon: str, runtime: Runtime, paths: Paths, shim: Shim) -> tuple[str, ...]:
@@ -49,7 +55,7 @@ def command_line(conmon: str, runtime: Runtime, paths: Paths, shim: Shim) -> tup
         "--runtime", runtime.binary, "--bundle", bundle,
         "--container-pidfile", f"{run}/pidfile", "--conmon-pidfile", f"{run}/conmon.pid",
         "--exit-dir", paths.exit_dir(container_id), "--full-attach",
-        "--log-path", f"k8s-file:{paths.log(container_id)}", "--log-size-max", str(HARD_LOG_CAP),
+        *_log(paths, shim),
         "--no-sync-log",  # else every end and every new log file waits for the disk
         "--log-level", "warning",
         "--runtime-arg", "--root", "--runtime-arg", runtime.root,
@@ -69,12 +75,25 @@ def command_line(conmon: str, runtime: Runtime, paths: Paths, shim: Shim) -> tup
     return tuple(argv)
 
 
+def _log(paths: Paths, shim: Shim) -> tuple[str, ...]:
+    log = shim.log
+    if log.driver == "file":
+        path = ("--log-path", f"k8s-file:{paths.log(shim.container_id)}")
+        return path if log.max_size < 0 else (*path, "--log-size-max", str(log.max_size or HARD_LOG_CAP))
+    return ("--log-path", log.driver, *(("--log-tag", log.tag) if log.tag else ()))
+
+
 def create(paths: Paths, runtime: Runtime, shim: Shim) -> int:
     """Makes the container through conmon, not started; returns the pid of its first process.
 
     The bundle and the exit directory are there already. Raises `ContainerError` with the runtime's reason,
     `MachineError` when conmon itself fails.
     """
+    if shim.log.driver == "journald" and not os.path.exists(JOURNAL):
+        raise MachineError(
+            f"{shim.name}: logging: there is no journald here ({JOURNAL})",
+            hint="another driver: json-file, local, none",
+        )
     argv = command_line(require("conmon"), runtime, paths, shim)
     shim_cgroup = cgroup.make(paths.shim_cgroup(shim.project), for_processes=True)
     sync_read, sync_write = os.pipe()
@@ -89,8 +108,8 @@ def create(paths: Paths, runtime: Runtime, shim: Shim) -> int:
                 # conmon keeps this environment for the container's whole life: nothing of ours belongs in it.
                 env=environment({"_OCI_SYNCPIPE": str(sync_write), "_OCI_STARTPIPE": str(start_read)}),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=said,
+                stdout=None if shim.log.driver == "passthrough" else subprocess.DEVNULL,
+                stderr=None if shim.log.driver == "passthrough" else said,
                 cwd="/",
                 start_new_session=True,
             )

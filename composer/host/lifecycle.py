@@ -73,6 +73,7 @@ class Lifecycle:
                 raise ContainerError(f"{shim.name}: its first process was gone at once", transient=True)
             note = f"{pid} {started}\n".encode()
             write_atomic(f"{paths.conmon(container_id)}/process", note, sync=False)
+            logs.limit(paths, container_id, shim.log)
             logs.rotate(paths, (container_id,))
         except BaseException:
             self.delete_runtime(container_id, shim.project)

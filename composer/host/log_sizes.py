@@ -17,7 +17,8 @@ def trim(paths: Paths, container_ids: Iterable[str]) -> None:
     due = []
     for container_id in container_ids:
         with suppress(OSError):
-            if os.stat(paths.log(container_id)).st_size >= ROTATE_AT:
+            found = os.stat(paths.log(container_id))
+            if found.st_size >= ROTATE_AT or found.st_nlink < 2:  # the latter: conmon has begun a new file
                 due.append(container_id)
     if due:
         from composer.host.logs import rotate

@@ -17,10 +17,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import datetime
-from itertools import dropwhile
+from itertools import count, dropwhile
 from typing import BinaryIO, NamedTuple
 
+from composer.host.files import read_text, write_atomic
 from composer.host.log_sizes import ROTATE_AT
+from composer.model.process import Log
 from composer.paths import Paths
 
 OLDER_PARTS = 3
@@ -105,7 +107,7 @@ def _opened(path: str, opened: ExitStack, before: Position | None = None) -> lis
     for tries_left in range(9, -1, -1):
         with ExitStack() as attempt:
             found = {}
-            for name in (path, *(f"{path}.{number}" for number in range(OLDER_PARTS + 1))):
+            for name in _names(path):
                 with suppress(FileNotFoundError):
                     file = attempt.enter_context(open(name, "rb"))
                     status = os.fstat(file.fileno())
@@ -118,6 +120,16 @@ def _opened(path: str, opened: ExitStack, before: Position | None = None) -> lis
         parts = list(dropwhile(lambda part: part[0] != before[:2], parts))
         parts[:1] = [(identity, _Part(part.file, before.offset)) for identity, part in parts[:1]]
     return [part for _, part in reversed(parts)]
+
+
+def _names(path: str) -> Iterator[str]:
+    """The names that parts may have, newest first."""
+    yield path
+    for number in count():
+        name = f"{path}.{number}"
+        if number > OLDER_PARTS and not os.path.exists(name):
+            return
+        yield name
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
@@ -282,6 +294,28 @@ class _Followed:
         return found
 
 
+def limit(paths: Paths, container_id: str, log: Log) -> None:
+    """Writes down what `rotate` is to keep of this container's log, if the stack file says so."""
+    if log.driver == "file" and log.max_size:
+        text = f"{log.max_size} {log.max_files}\n"
+        write_atomic(f"{paths.log(container_id)}.limits", text.encode(), sync=False)
+
+
+class _Limits(NamedTuple):
+    """Bytes after which a new file is ordered (0: conmon sees to it, or nobody), and how many older ones stay."""
+
+    order_at: int
+    older: int
+
+
+def _limits(path: str) -> _Limits:
+    try:
+        size, files = map(int, (read_text(f"{path}.limits") or "").split())
+    except ValueError:
+        return _Limits(ROTATE_AT, OLDER_PARTS)
+    return _Limits(0, files - 1 if size > 0 else 0)
+
+
 def rotate(paths: Paths, container_ids: Iterable[str]) -> None:
     """Keeps logs in bounds: one stat(2) for each, and for one that is too large a new file and an end of the oldest.
 
@@ -292,30 +326,34 @@ def rotate(paths: Paths, container_ids: Iterable[str]) -> None:
         with suppress(OSError):  # gone, in another's hands, a full disk: none is worth a failed command
             found = os.stat(path)
             if found.st_nlink < 2 or found.st_size >= ROTATE_AT:
-                _rotate(path, f"{paths.bundle(container_id)}/ctl")
+                _rotate(path, f"{paths.bundle(container_id)}/ctl", _limits(path))
 
 
-def _rotate(path: str, control: str) -> None:
+def _rotate(path: str, control: str, limits: _Limits) -> None:
     directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _keep(path)
-        if os.stat(path).st_size >= ROTATE_AT and _start_new_file(path, control):
-            _keep(path)
+        _keep(path, limits.older)
+        due = limits.order_at and os.stat(path).st_size >= limits.order_at
+        if due and _start_new_file(path, control):
+            _keep(path, limits.older)
     finally:
         os.close(directory)
 
 
-def _keep(path: str) -> None:
+def _keep(path: str, older: int) -> None:
     """Gives the present file its second name; older parts move up, and what had the last number goes."""
     with open(path, "rb") as file:
         if _identity(os.fstat(file.fileno())) == _identity_at(f"{path}.0"):
             return
         # Only up to the first gap: after a crash in the middle of this, nothing moves twice.
-        names = [f"{path}.{number}" for number in range(OLDER_PARTS + 1)]
-        free = next((number for number, name in enumerate(names) if not os.path.exists(name)), OLDER_PARTS)
+        names = [f"{path}.{number}" for number in range(older + 1)]
+        free = next((number for number, name in enumerate(names) if not os.path.exists(name)), older)
         for number in range(free, 0, -1):
             os.rename(names[number - 1], names[number])
+        if not older:
+            with suppress(FileNotFoundError):
+                os.unlink(names[0])
         # This very file, whatever its first name means by now. Without a dir_fd Python would not follow the link.
         here = file.fileno()
         os.link(f"/proc/self/fd/{here}", names[0], src_dir_fd=here, follow_symlinks=True)

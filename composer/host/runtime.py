@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from composer.errors import CommandFailed, CommandNotStarted, ContainerError
+from composer.errors import CommandFailed, CommandNotStarted, ContainerError, MachineError
 from composer.frozen import frozen
 from composer.host.proc import Command, require, run
 from composer.paths import Paths
@@ -31,8 +31,10 @@ class Runtime:
 
     @classmethod
     def chosen(cls, paths: Paths, environ: Mapping[str, str] | None = None) -> Runtime:
-        """`JOCKER_RUNTIME` or runc. Raises `ToolMissing`."""
+        """`JOCKER_RUNTIME` or runc. Raises `MachineError` if it is not there."""
         name = (os.environ if environ is None else environ).get("JOCKER_RUNTIME") or "runc"
+        if "/" in name and not os.access(name, os.X_OK):
+            raise MachineError(f"there is no runtime {name}", hint="install it, or name another")
         return cls(require(name), paths.runc)
 
     def command(self, *arguments: str, timeout: float | None = 60.0) -> Command:

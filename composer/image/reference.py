@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from composer.errors import UsageError
 
@@ -17,6 +18,19 @@ _DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[(?:[a-fA-F0-9:]+)\])(?::[0-
 _TAG = re.compile(r"[\w][\w.-]{0,127}\Z", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _LONGEST_NAME = 255
+_PLATFORM_PART = re.compile(r"[a-z0-9_-]+\Z")
+_ARCHITECTURES = {
+    **{name: (name, "") for name in ("386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le")},
+    **{name: (name, "") for name in ("riscv64", "s390x")},
+    "aarch64": ("arm64", ""),
+    "armel": ("arm", "v6"),
+    "armhf": ("arm", "v7"),
+    "i386": ("386", ""),
+    "i686": ("386", ""),
+    "x86-64": ("amd64", ""),
+    "x86_64": ("amd64", ""),
+}
+"""Go's name, and the variant that comes with it."""
 
 
 def normalise(name: str) -> str:
@@ -86,3 +100,35 @@ def tag(reference: str) -> str:
     name = reference.partition("@")[0]
     _, colon, found = name.rpartition(":")
     return found if colon and "/" not in found else ""
+
+
+class Platform(NamedTuple):
+    """What an image runs on, in Go's names. An empty variant fits any."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, self))
+
+
+def parse_platform(text: str) -> Platform | None:
+    """`linux/arm64/v8`, `arm64`, `linux/x86_64` by containerd's rules; None for what is no platform of Linux.
+
+    `linux` names no architecture: it is "" then, the machine's.
+    """
+    parts = text.lower().split("/")
+    if parts[0] == "linux":
+        parts = parts[1:]
+    if not parts:
+        return Platform("linux", "")
+    if len(parts) > 2 or not all(map(_PLATFORM_PART.match, parts)) or parts[0] not in _ARCHITECTURES:
+        return None
+    architecture, variant = _ARCHITECTURES[parts[0]]
+    variant = parts[1] if len(parts) > 1 else variant
+    if architecture == "arm" and variant.isdecimal():
+        variant = f"v{variant}"
+    if (architecture, variant) in {("arm64", "8"), ("arm64", "v8"), ("amd64", "v1")}:
+        variant = ""  # the first one of its kind, which images need not name
+    return Platform("linux", architecture, variant)

@@ -9,6 +9,7 @@ from composer.errors import Complaint, Place
 from composer.frozen import field, frozen
 from composer.model.fileobject import FileObject, FileReference, Kind
 from composer.model.network import Attachment, Network, Port
+from composer.model.process import Log
 
 if TYPE_CHECKING:
     from composer.model.building import Build
@@ -166,6 +167,14 @@ class Service:
     image_is_named: bool = True
     """Whether the file gives the image a name: only then it may be in a registry."""
     pull_policy: PullPolicy = "missing"
+    refresh_after: float | None = None
+    """Seconds after which an image that is here is pulled again; None = never."""
+    attach: bool = True
+    """Whether its output is shown where nobody names it."""
+    runtime: str = ""
+    """As written; "" = the one of the command."""
+    platform: str = ""
+    log: Log | None = None
     template: str | None = None
     retry: Retry | None = None
     life: Life | None = None

@@ -15,8 +15,9 @@ Recreate = Literal["changed", "always", "never"]
 @frozen
 class Policy:
     """Flags of `up` and `create`. `services` named on the command line (none: all); what they depend on comes along
-    unless `no_deps`. `pulled` are references fetched or built a moment ago: they are not again. `timeout` in seconds
-    overrides the grace of every stop.
+    unless `no_deps`. `pulled` are references fetched or built a moment ago: they are not again; `stale` are services
+    whose image is here for longer than their `pull_policy` will have it. `timeout` in seconds overrides the grace of
+    every stop.
     """
 
     services: tuple[str, ...] = ()
@@ -30,5 +31,6 @@ class Policy:
     scale: Mapping[str, int] = field(factory=dict)
     pull: PullPolicy | None = None
     pulled: frozenset[str] = frozenset()
+    stale: frozenset[str] = frozenset()
     build: BuildPolicy = "missing"
     timeout: float | None = None

@@ -217,7 +217,8 @@ class _Writer:
             if built is not None:
                 return built
         wanted = self._policy.pull or service.pull_policy
-        if reference in self._policy.pulled or (service.image_present and wanted != "always"):
+        is_stale = self._policy.pull is None and service.name in self._policy.stale
+        if reference in self._policy.pulled or (service.image_present and wanted != "always" and not is_stale):
             return ()
         if wanted == "never":
             raise ImageNotFound(
@@ -230,7 +231,8 @@ class _Writer:
                 for name, other in self._desired.services.items()
                 if other.spec.image == reference and name in self._chosen
             )
-            because = "it is not here" if not service.image_present else "asked to pull always"
+            because = "asked to pull always" if not is_stale else "it was pulled too long ago"
+            because = because if service.image_present else "it is not here"
             self._pulls[reference] = self._draft.add(PullImage(subject=reference, because=because, services=users))
         return (self._pulls[reference],)
 

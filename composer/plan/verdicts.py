@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from composer.actual.state import ActualContainer, Status
 from composer.desired.build import replica
-from composer.desired.hashing import container_id, spec_to_json
+from composer.desired.hashing import completed, container_id, spec_to_json
 from composer.desired.state import DesiredContainer, DesiredService, DesiredStack
 from composer.frozen import frozen
 from composer.model.service import AnonymousVolume
@@ -110,7 +110,7 @@ def _replacement(
         # What the container will be is not known yet, but for another image or another name it will be another.
         changed = differences({"image": old.image}, {"image": new.spec.image})
     elif old.config_hash != new.config_hash:
-        changed = differences(old.spec, spec_to_json(new.spec))
+        changed = differences(completed(old.spec), spec_to_json(new.spec))
     if changed or (service.image_present and old.config_hash != new.config_hash):
         because = summary(changed)
     elif old.name != new.name:

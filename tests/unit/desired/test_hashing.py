@@ -79,6 +79,9 @@ NETWORKED = replace(
     uts="host",
     cgroup="private",
     files=(GivenFile("secret", "/run/secrets/a", 1, 2, 0o400, "d"),),
+    logging={"driver": "none"},
+    runtime="crun",
+    attach=False,
 )
 
 
@@ -109,6 +112,12 @@ SAME = [
     ("", "shm_size: 64m"),
     ("", "stop_signal: SIGTERM"),
     ("", "command: [serve]"),
+    ("", "attach: true"),
+    ("", "logging: {driver: json-file}"),
+    ("", "logging: {options: {tag: x}}"),
+    ("", "pull_policy: daily"),
+    ("runtime: runc", "runtime: io.containerd.runc.v2"),
+    ("logging: {driver: local}", "logging: {driver: json-file, options: {max-size: 20m, max-file: 5}}"),
 ]
 
 
@@ -147,6 +156,11 @@ DIFFERENT = [
     "extra_hosts: {db: 10.0.0.1}",
     "group_add: [9]",
     "image: other",
+    "logging: {driver: none}",
+    "logging: {driver: local}",
+    "logging: {options: {max-size: 1m}}",
+    "runtime: crun",
+    "attach: false",
 ]
 
 
@@ -255,6 +269,9 @@ def test_bytes_that_are_no_text_can_be_hashed() -> None:
         {"extra_hosts": [["a"]]},
         {"extra_hosts": 7},
         {"files": {}},
+        {"logging": {"driver": 1}},
+        {"runtime": None},
+        {"attach": "no"},
         {"files": [{"kind": "secret"}]},
         {"files": [{"kind": "secret", "target": "/a", "uid": "root"}]},
         {"privileged": "false"},

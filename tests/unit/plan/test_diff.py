@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from composer.desired.hashing import spec_to_json
+from composer.desired.hashing import completed, spec_to_json
 from composer.desired.state import (
     AnonymousVolume,
     BindMount,
@@ -90,6 +90,8 @@ TABLE: list[tuple[dict[str, tuple[Any, Any]], list[str]]] = [
         {"mounts": ((AnonymousVolume("/a"), AnonymousVolume("/b")), (AnonymousVolume("/b"), AnonymousVolume("/a")))},
         ["volumes: in another order"],
     ),
+    ({"logging": ({}, {"driver": "none"})}, ['logging.driver: (none) → "none"']),
+    ({"attach": (True, False)}, ["attach: true → false"]),
     ({"files": ((), (GivenFile("secret", "/run/secrets/a", digest="1"),))}, ["secrets[/run/secrets/a]: given"]),
     ({"files": ((GivenFile("config", "/a b"),), ())}, ['configs["/a b"]: no longer given']),
     (
@@ -123,10 +125,17 @@ def test_every_field_that_is_hashed_is_told() -> None:
         "ports": (Port(80, "8080"),),
         "links": (("database", "db"),),
         "files": (GivenFile("secret", "/run/secrets/a"),),
+        "attach": False,
     }
     for name in ContainerSpec.__slots__:
         value = special.get(name, samples[type(getattr(BASE, name))])
         assert len(between(BASE, replace(BASE, **{name: value}))) == 1, name
+
+
+def test_what_an_older_version_did_not_write_is_no_difference() -> None:
+    old = {name: value for name, value in spec_to_json(BASE).items() if name not in {"attach", "files", "pid"}}
+    assert differences(completed(old), spec_to_json(BASE)) == ()
+    assert differences(completed(old), spec_to_json(replace(BASE, pid="host"))) == ('pid: "" → "host"',)
 
 
 def test_lines_stand_in_the_same_order_however_the_mappings_are_ordered() -> None:
