@@ -146,7 +146,9 @@ class _Builder:
 
     def _typed(self, text: str, tag: str, *, plain: bool, mark: Mark) -> tuple[Scalar, str]:
         if not tag or tag in _TAGS:
-            return (plain_scalar(text) if plain else text), _TAGS.get(tag, "")
+            value = plain_scalar(text) if plain else text
+            # to Go's YAML a value with a tag it does not know is a text; null stays what everybody means by it
+            return (text if tag == "!override" and value is not None else value), _TAGS.get(tag, "")
         if tag in {"!", f"{_CORE}str"}:
             return text, ""
         if tag in {f"{_CORE}int", f"{_CORE}float", f"{_CORE}bool", f"{_CORE}null"}:

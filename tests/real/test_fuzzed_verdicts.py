@@ -1,0 +1,72 @@
+"""Generated stack files: jocker and docker compose say the same, or the difference is listed with its reason.
+
+`JOCKER_TEST_FUZZ=2000` is the long form: so many files, other ones each time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+from stackcases import ENVIRONMENT, complaints_of, read_cases
+from stackgen import FILES, stacks
+from test_compose_parity import compose_binary
+
+pytestmark = pytest.mark.real
+
+MANY = int(os.environ.get("JOCKER_TEST_FUZZ", "0"))
+DIFFERENCES = read_cases("differences.yml")
+COMPATIBILITY = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
+
+
+def verdict(files: Mapping[str, str]) -> str:
+    """What docker compose says against the files; "" if nothing."""
+    with tempfile.TemporaryDirectory(prefix="jk-fuzz-") as root:
+        for name, text in files.items():
+            (Path(root) / name).write_text(text)
+        arguments = [word for name in files if name.endswith(".yml") for word in ("-f", name)]
+        done = subprocess.run(
+            [compose_binary(), *arguments, "config", "-q"],
+            cwd=root,
+            env={"PATH": "/usr/bin:/bin", "HOME": "/home/me", **ENVIRONMENT},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    return "" if done.returncode == 0 else done.stderr.strip() or f"exit code {done.returncode}"
+
+
+def unexplained(ours: list[str], theirs: str) -> list[str]:
+    """What one of both refuses for a reason that is not listed."""
+    if ours and theirs:
+        return []
+    side, said = ("ours", ours) if ours else ("theirs", [theirs] if theirs else [])
+    reasons = [re.compile(one[side]) for one in DIFFERENCES if side in one]
+    return [line for line in said if not any(reason.search(line) for reason in reasons)]
+
+
+@settings(
+    max_examples=MANY or 40,
+    derandomize=not MANY,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
+@given(stacks())
+@example({"f0.yml": "services: {a: {image: x}}", **FILES})
+def test_both_accept_or_both_refuse(files: dict[str, str]) -> None:
+    ours = complaints_of({"files": files})
+    theirs = verdict(files)
+    assert unexplained(ours, theirs) == [], f"jocker: {ours or 'accepts'}\ndocker compose: {theirs or 'accepts'}"
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda one: one["name"])
+def test_a_difference_is_explained(difference: dict[str, str]) -> None:
+    assert f"| {difference['name']} |" in COMPATIBILITY.read_text(encoding="utf-8")
