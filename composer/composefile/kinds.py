@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from composer.composefile.tree import Date, Scalar, go_text, shown
 from composer.model.values import parse_bytes, parse_duration
 
+_MOST = (1 << 31) - 1
 _YES = frozenset({"true", "y", "yes", "on"})
 _NO = frozenset({"false", "n", "no", "off"})
 
@@ -92,6 +93,8 @@ def _count(value: Scalar) -> Scalar:
     number = _whole(value)
     if not isinstance(number, int) or number < 0:
         raise WrongKind(f"must not be negative: {number}")
+    if number > _MOST:
+        raise WrongKind(f"must be {_MOST} or less: {number}")
     return number
 
 

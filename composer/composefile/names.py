@@ -40,7 +40,7 @@ def name_from_file(documents: Iterable[Node], environment: Mapping[str, str], fi
             written = expand(node.value, environment.get)
         except BadTemplate:  # complained about when the document is interpolated
             continue
-        if written and not normalise(written):
+        if (written or node.value) and not normalise(written):
             findings.complain(f"{shown(written)!r} cannot be a project's name", node.mark, ("name",), _HINT)
         name = normalise(written) or name
     return name
