@@ -81,6 +81,13 @@ def named_volumes(spec: Any) -> frozenset[str]:
     return frozenset(str(mount["volume"]) for mount in found if isinstance(mount, dict) and "volume" in mount)
 
 
+def used_volumes(record: Mapping[str, Any]) -> frozenset[str]:
+    """All volumes that a container's record names: by name, anonymous ones of its own, those it has from others."""
+    own = record.get("volumes")
+    names = frozenset(map(str, own.values())) if isinstance(own, Mapping) else frozenset[str]()
+    return names | named_volumes(record.get("spec")) | named_volumes({"mounts": record.get("borrowed")})
+
+
 @frozen(shown=False)
 class ActualNetwork:
     """One network as found. `faults` say in words what is missing of it; none: it works."""

@@ -43,6 +43,8 @@ COMMANDS = {
     "start": _Command("life", "start", "Start containers that exist"),
     "stop": _Command("life", "stop", "Stop containers, keep them"),
     "up": _Command("up", "up", "Make the machine as the stack file says"),
+    "volume": _Command("volume", "app", "Volumes: create, list, inspect, remove", is_group=True),
+    "volumes": _Command("volumes", "volumes", "List the volumes of the stack"),
     "version": _Command("version", "version", "Show the version"),
 }
 

@@ -60,7 +60,7 @@ def _volume(node: Node, path: Path, base: Base, findings: Findings) -> Node:
         return node
     from composer.composefile.volumes import volume
 
-    return _with_labels(volume(node, path, findings), path, base, findings)
+    return _with_labels(volume(node, path, base, findings), path, base, findings)
 
 
 def _file_object(node: Node, path: Path, base: Base, findings: Findings) -> Node:

@@ -211,7 +211,7 @@ _NOTES: Final[Mapping[str, str]] = {
     "services.*.volumes[].bind.selinux": "no relabelling",
     "services.*.x-jocker": "ours: template and retry",
     "volumes.*.driver": "local",
-    "volumes.*.driver_opts": "an empty one; options are not supported yet",
+    "volumes.*.driver_opts": "type, device and o, as mount(8) has them",
     "volumes.*.external.name": "obsolete in the specification; a warning",
     "x-jocker": "ours: defaults for every service, and where networks get their addresses",
 }

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from composer.composefile.checks import did_you_mean
 from composer.composefile.consistency import is_name, named_volumes
+from composer.composefile.hostpaths import Base, absolute
 from composer.composefile.netbind import real_name
 from composer.composefile.tree import Findings, Node, Path, place_of, plain, shown
+from composer.model.localvolume import local_mount
 from composer.model.service import Volume
 
 _LOCAL: Final = frozenset({"", "local"})
@@ -16,8 +18,10 @@ _MAX_NAME: Final = 255
 """It is a directory's name, too."""
 
 
-def volume(node: Node, path: Path, findings: Findings) -> Node:
-    """One top-level volume: `external` a boolean, values of `driver_opts` strings."""
+def volume(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    """One top-level volume: `external` a boolean, values of `driver_opts` strings, the directory it is bound to
+    absolute (where docker compose makes it so: with `driver: local` and `o: bind`).
+    """
     entries = dict(node.items)
     external, options = entries.get("external"), entries.get("driver_opts")
     if external is not None and isinstance(external.value, dict):
@@ -29,6 +33,12 @@ def volume(node: Node, path: Path, findings: Findings) -> Node:
             key: option if option.value is None or option.tag == "reset" else option.with_value(option.text)
             for key, option in options.items.items()
         })  # fmt: skip
+        given, driver = entries["driver_opts"].items, entries.get("driver")
+        device = given.get("device")
+        is_bound = driver is not None and driver.text == "local" and "o" in given and given["o"].text == "bind"
+        if is_bound and device is not None and device.text:
+            device = device.with_value(absolute(device.text, base))
+            entries["driver_opts"] = options.with_value({**given, "device": device})
     return node.with_value(entries)
 
 
@@ -83,10 +93,14 @@ def _check_external(node: Node, path: Path, findings: Findings) -> None:
 def _check_driver(node: Node, path: Path, findings: Findings) -> None:
     driver, options = node.at("driver"), node.at("driver_opts")
     if driver is not None and driver.text not in _LOCAL:
-        message = f"the volume driver {shown(driver.text)} is not supported"
-        findings.complain(message, driver.mark, (*path, "driver"), "write local")
-    if options is not None and options.items:
-        findings.complain("not supported yet", options.key or options.mark, (*path, "driver_opts"))
+        message = f"there is no volume driver {shown(driver.text)}: drivers are plugins of docker"
+        hint = "the local driver mounts nfs, cifs, tmpfs and directories of the machine"
+        findings.refuse(message, driver.mark, (*path, "driver"), hint)
+    elif options is not None and options.items:
+        try:
+            local_mount(_texts(options))
+        except ValueError as error:
+            findings.refuse(str(error), options.key or options.mark, (*path, "driver_opts"))
 
 
 def _check_name(project: str, key: str, defined: Mapping[str, Node], names: dict[str, str], findings: Findings) -> None:
@@ -105,8 +119,8 @@ def _check_name(project: str, key: str, defined: Mapping[str, Node], names: dict
         findings.complain(message, mark, path, "define both alike, or give each a name of its own")
 
 
-def _said_of(node: Node) -> tuple[bool, dict[str, str]]:
-    return _is_external(node), _labels(node)
+def _said_of(node: Node) -> tuple[bool, dict[str, str], dict[str, str]]:
+    return _is_external(node), _texts(node.at("labels")), _texts(node.at("driver_opts"))
 
 
 def bind_volumes(project: str, services: Mapping[str, Node], defined: Mapping[str, Node]) -> dict[str, Volume]:
@@ -118,7 +132,8 @@ def bind_volumes(project: str, services: Mapping[str, Node], defined: Mapping[st
             name=real_name(project, key, node),
             place=place_of(node.key or node.mark, ("volumes", key)),
             external=_is_external(node),
-            labels=_labels(node),
+            labels=_texts(node.at("labels")),
+            driver_opts=_texts(node.at("driver_opts")),
         )
         for key, node in defined.items()
         if key in used
@@ -152,6 +167,5 @@ def _is_external(node: Node) -> bool:
     return external is not None and external.value is True
 
 
-def _labels(node: Node) -> dict[str, str]:
-    labels = node.at("labels")
-    return {key: value.text for key, value in labels.items.items()} if labels else {}
+def _texts(node: Node | None) -> dict[str, str]:
+    return {key: value.text for key, value in node.items.items() if value.value is not None} if node else {}

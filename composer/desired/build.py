@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from composer.desired import networks
-from composer.desired.hashing import config_hash
+from composer.desired.hashing import config_hash, volume_hash
 from composer.desired.names import (
     container_name,
     image_labels,
@@ -80,6 +80,8 @@ def _volumes(project: Project) -> dict[str, DesiredVolume]:
             key=volume.key,
             external=volume.external,
             labels={**volume.labels, **volume_labels(project=project.name, volume=volume.key)},
+            driver_opts=volume.driver_opts,
+            config_hash="" if volume.external else volume_hash(volume.labels, volume.driver_opts),
         )
         for volume in project.volumes.values()
     }

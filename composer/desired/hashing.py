@@ -132,6 +132,13 @@ def config_hash(spec: ContainerSpec) -> str:
     return sha256_hex(text.encode(errors="surrogatepass"))
 
 
+def volume_hash(labels: Mapping[str, str], driver_opts: Mapping[str, str]) -> str:
+    """64 hex digits over what a stack file says of a volume."""
+    said = [HASH_VERSION, dict(labels), dict(driver_opts)]
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256_hex(text.encode(errors="surrogatepass"))
+
+
 def container_id(container: DesiredContainer, replaces: str = "") -> str:
     """64 hex digits that follow from what the container is and which container it replaces ("" = none).
 

@@ -201,6 +201,9 @@ class DesiredVolume:
     key: str = ""
     external: bool = False
     labels: Mapping[str, str] = field(factory=dict)
+    driver_opts: Mapping[str, str] = field(factory=dict)
+    config_hash: str = ""
+    """Over what the stack file says of it: another one means that the volume there was made as another one."""
 
 
 @frozen(shown=False)

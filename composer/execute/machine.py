@@ -127,7 +127,15 @@ class Machine:
         self.networking.assign(network, members)
 
     def create_volume(self, volume: DesiredVolume) -> None:
-        volumes.create_named(self._paths, volume.name, project=volume.project, key=volume.key, labels=volume.labels)
+        volumes.create_named(
+            self._paths,
+            volume.name,
+            project=volume.project,
+            key=volume.key,
+            labels=volume.labels,
+            driver_opts=volume.driver_opts,
+            config_hash=volume.config_hash,
+        )
 
     def remove_volume(self, name: str) -> None:
         volumes.remove_named(self._paths, name)
@@ -303,7 +311,7 @@ class Machine:
                 from composer.host import rootfs
 
                 fill = None if mount.nocopy else partial(rootfs.copy_up, root, mount.target)
-                volumes.prepare(self._paths, mount.volume, fill)
+                volumes.prepare(self._paths, mount.volume, fill, container_id=record["id"])
             if not isinstance(mount, AnonymousVolume) or mount.target in record["volumes"]:
                 continue
             # The record names the volume before it is there: a crash cannot leave one that nobody knows.
@@ -436,6 +444,7 @@ class Machine:
         """Nobody finds it any more; and with the first process of somebody else's pid namespace the others live on."""
         if record["spec"].get("pid"):
             cgroup.kill(f"{self._paths.stack_cgroup(record['project'])}/{record['id']}")
+        volumes.release(self._paths, record)
         ends = self._ends(record)
         if ends and not removed:
             self.networking.hide(record["id"], ends, has_ports=bool(record.get("published")))

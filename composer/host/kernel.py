@@ -14,7 +14,7 @@ _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 
 # New system calls have one number on every architecture.
-_MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _OPENAT2 = 429, 430, 431, 432, 437
+_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _OPENAT2, _MOUNT_SETATTR = 428, 429, 430, 431, 432, 437, 442
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -25,6 +25,10 @@ NOSUID_NODEV_NOEXEC = 2 | 4 | 8
 _MOUNT_ATTR_RDONLY = 1
 _MOUNT_ATTR_NOSUID = 2
 _MOUNT_ATTR_NODEV = 4
+_ATTRIBUTES = {1: 1, 2: 2, 4: 4, 8: 8, 1 << 10: 0x10, 1 << 11: 0x80, 1 << 24: 0x20}
+"""Flags of mount(2) as attributes of mount_setattr(2): ro, nosuid, nodev, noexec, the kinds of atime."""
+_ATIME = 0x70
+_AT_EMPTY_PATH, _AT_RECURSIVE = 0x1000, 0x8000
 
 
 class _OpenHow(ctypes.Structure):
@@ -106,6 +110,36 @@ def attach(mount_fd: int, target: str) -> None:
     """Mounts on `target` what a descriptor holds. Raises `OSError`."""
     if _syscall(_MOVE_MOUNT, mount_fd, b"", -100, os.fsencode(target), 4) < 0:
         _refuse("move_mount", target)
+
+
+class _MountAttributes(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns_fd"))
+
+
+def clone_tree(fd: int, *, recursive: bool = False) -> int:
+    """A second mount of what an open directory or file is, mounted nowhere: it goes with its descriptor, unless it is
+    attached. With `recursive` what is mounted below comes along. Raises `OSError`.
+    """
+    flags = 1 | os.O_CLOEXEC | _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    clone: int = _syscall(_OPEN_TREE, fd, b"", flags)
+    if clone < 0:
+        _refuse("open_tree", f"fd {fd}")
+    return clone
+
+
+def attributes_of(flags: int) -> int:
+    """The attributes of a mount that the flags of mount(2) ask for."""
+    return sum(attribute for flag, attribute in _ATTRIBUTES.items() if flags & flag)
+
+
+def set_attributes(mount_fd: int, attributes: int, *, recursive: bool = False) -> None:
+    """mount_setattr(2) on what a descriptor holds. Raises `OSError`."""
+    if not attributes:
+        return
+    wanted = _MountAttributes(attributes, _ATIME if attributes & _ATIME else 0, 0, 0)
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    if _syscall(_MOUNT_SETATTR, mount_fd, b"", flags, ctypes.byref(wanted), ctypes.sizeof(wanted)) < 0:
+        _refuse("mount_setattr", f"fd {mount_fd}")
 
 
 def _overlay(lowers: list[str], others: tuple[tuple[bytes, str], ...], attributes: int) -> int:

@@ -209,8 +209,10 @@ class Lifecycle:
                 kernel.umount(path, kernel.MNT_DETACH)
         remove_tree(paths.bundle(container_id))
         remove_tree(paths.conmon(container_id))
+        if record is not None:
+            volumes.release(paths, record)
         for name in with_volumes:
-            volumes.remove(paths, name)
+            volumes.remove_unused(paths, name, leaving=container_id)
         records.remove(paths, container_id)
 
     def unmount_rootfs(self, container_id: str) -> None:

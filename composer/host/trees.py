@@ -85,6 +85,42 @@ def copy_tree(source_fd: int, target_fd: int) -> None:
         target.close()
 
 
+def copy_entry(source_fd: int, name: str, target_fd: int) -> None:
+    """Copies one entry of a directory, whatever it is, into another directory that has none of that name."""
+    found = os.stat(name, dir_fd=source_fd, follow_symlinks=False)
+    if not stat.S_ISDIR(found.st_mode):
+        _copy_entry(found, name, source_fd, target_fd)
+        return
+    os.mkdir(name, 0o700, dir_fd=target_fd)
+    source, target = _Walker(source_fd), _Walker(target_fd)
+    try:
+        source.down(name)
+        target.down(name)
+        copy_tree(source.fd, target.fd)
+    finally:
+        source.close()
+        target.close()
+
+
+def disk_size(path: str) -> int:
+    """Bytes on disk of a directory and all in it but what is mounted there; what cannot be read counts nothing."""
+    if not os.path.isdir(path):
+        return 0
+    total, first = 0, os.lstat(path).st_dev
+    seen: set[tuple[int, int]] = set()
+    for _, directories, files, fd in os.fwalk(path):
+        for name in [*files, *directories]:
+            with suppress(OSError):
+                found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                if found.st_dev == first and _identity(found) not in seen:
+                    total += found.st_blocks * 512
+                    seen |= {_identity(found)} if found.st_nlink > 1 else set()
+        directories[:] = [
+            name for name in directories if os.stat(name, dir_fd=fd, follow_symlinks=False).st_dev == first
+        ]
+    return total
+
+
 def remove_tree(path: str) -> None:
     """Removes a directory and all in it; nothing happens if it is not there. Raises `OSError` (a mount: EXDEV)."""
     remove_tree_at(None, path)

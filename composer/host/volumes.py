@@ -1,7 +1,4 @@
-"""Volumes on disk: `volumes/<name>/{record.json,_data}`. A record is there before its data and goes after it.
-
-Beside them, while an empty volume gets what an image has: `_new` is being copied, `_whole` is all of it, and moves in.
-"""
+"""Volumes on disk: `volumes/<name>/{record.json,_data}`. A record is there before its data and goes after it."""
 
 from __future__ import annotations
 
@@ -12,8 +9,9 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
+from typing import Any
 
-from composer.actual.state import named_volumes
+from composer.actual.state import used_volumes
 from composer.digest import sha256_hex
 from composer.errors import ContainerError
 from composer.host import records
@@ -56,8 +54,20 @@ def named(paths: Paths, anonymous: Collection[str] = ()) -> dict[str, str]:
     return found
 
 
-def create_named(paths: Paths, name: str, *, project: str, key: str, labels: Mapping[str, str]) -> None:
-    """Makes an empty volume with a name, unless it is there. Raises `ContainerError`, `OSError`."""
+def create_named(
+    paths: Paths,
+    name: str,
+    *,
+    project: str,
+    key: str,
+    labels: Mapping[str, str],
+    driver_opts: Mapping[str, str] | None = None,
+    config_hash: str = "",
+) -> None:
+    """Makes an empty volume with a name, unless it is there. What its options mount is mounted when it is used.
+
+    Raises `ContainerError`, `OSError`.
+    """
     data = path(paths, name)
     directory = os.path.dirname(data)
     there = False
@@ -74,6 +84,8 @@ def create_named(paths: Paths, name: str, *, project: str, key: str, labels: Map
                         "key": key,
                         "anonymous": False,
                         "labels": dict(labels),
+                        **({"driver_opts": dict(driver_opts)} if driver_opts else {}),
+                        **({"config_hash": config_hash} if config_hash else {}),
                         "created_at": time.time(),
                     }
                     write_json(f"{directory}/record.json", record)
@@ -81,69 +93,74 @@ def create_named(paths: Paths, name: str, *, project: str, key: str, labels: Map
                 _make_data(data)
 
 
-def prepare(paths: Paths, name: str, fill: Callable[[str], None] | None = None) -> None:
+def prepare(paths: Paths, name: str, fill: Callable[[str], None] | None = None, *, container_id: str = "") -> None:
     """Makes a named volume ready to be mounted by a container whose record names it: from here on `remove_named`
-    refuses. If the volume is empty, `fill` is given a directory to put into what shall be there: all of it gets there,
-    or nothing.
+    refuses. What its options say is mounted. If the volume is empty, `fill` is given a directory to put into what shall
+    be there: all of it gets there, or nothing.
 
     The volume must be there. Raises what `fill` raises, `ContainerError`, `OSError`.
     """
-    from composer.host.trees import remove_tree
-
     data = path(paths, name)
     directory = os.path.dirname(data)
-    new, whole = f"{directory}/_new", f"{directory}/_whole"
     with _locked(directory) as there:
         record = read_json(f"{directory}/record.json") if there else None
-        if record is None or not os.path.isdir(data):
+        if not isinstance(record, dict) or not os.path.isdir(data):
             raise ContainerError(f"volume {name} is not there", hint="jocker up makes it")
         _refuse_anonymous(name, record)
-        remove_tree(new)
-        if fill is not None and not os.path.lexists(whole) and not os.listdir(data):
-            try:
-                os.mkdir(new, 0o700)
-                _copy(data, new)  # owner and mode, which stay as they are if the image has nothing there
-                fill(new)
-                os.rename(new, whole)
-            except BaseException:
-                remove_tree(new)
-                raise
-        if os.path.lexists(whole):
-            _move_in(whole, data)
+        if options := options_of(record):
+            from composer.host import volume_mounts
+
+            volume_mounts.use(paths, name, options, container_id)
+        if fill is not None or any(map(os.path.lexists, (f"{directory}/_new", f"{directory}/_whole"))):
+            from composer.host.volume_fill import fill_empty
+
+            fill_empty(directory, fill)
 
 
-def _move_in(whole: str, data: str) -> None:
-    """Moves all of `whole` into the volume, which containers may be using: it stays the same directory, and what they
-    have made in it stays theirs. After a crash this goes on where it was.
-    """
-    from composer.host.trees import remove_tree
-
-    times = os.stat(whole)
-    for name in os.listdir(whole):
-        if not os.path.lexists(f"{data}/{name}"):
-            os.rename(f"{whole}/{name}", f"{data}/{name}")
-        elif os.path.isdir(f"{whole}/{name}") and not os.path.islink(f"{whole}/{name}"):
-            remove_tree(f"{whole}/{name}")
-        else:
-            os.unlink(f"{whole}/{name}")
-    _copy(whole, data)
-    os.utime(data, ns=(times.st_atime_ns, times.st_mtime_ns))
-    os.rmdir(whole)
+def options_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """The `driver_opts` of a volume's record."""
+    found = record.get("driver_opts")
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
-def _copy(source: str, target: str) -> None:
-    """Gives one directory what is in another, empty one: here its owner, mode, times and attributes."""
-    from composer.host.trees import copy_tree
+def release(paths: Paths, record: Mapping[str, Any]) -> None:
+    """The container of this record runs no more: what only it had mounted of its volumes is unmounted."""
+    container_id = record["id"]
+    for name in used_volumes(record):
+        directory = f"{paths.volumes}/{name}"
+        if os.path.lexists(f"{directory}/users/{container_id}"):
+            from composer.host import volume_mounts
 
-    source_fd = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        target_fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            copy_tree(source_fd, target_fd)
-        finally:
-            os.close(target_fd)
-    finally:
-        os.close(source_fd)
+            with _locked(directory) as there:
+                if there:
+                    volume_mounts.release(paths, name, container_id)
+
+
+def users_of(paths: Paths, name: str) -> dict[str, str]:
+    """The containers whose records name the volume, anonymous ones of their own too: names by id."""
+    return {
+        record["id"]: str(record.get("name") or record["id"][:12])
+        for record in records.every(paths)
+        if name in used_volumes(record)
+    }
+
+
+def every(paths: Paths) -> Iterator[dict[str, Any]]:
+    """The records of all volumes, by name. Of one whose record is lost there is the name."""
+    with suppress(FileNotFoundError):
+        for name in sorted(os.listdir(paths.volumes)):
+            record = read(paths, name)
+            if record is not None:
+                yield record
+
+
+def read(paths: Paths, name: str) -> dict[str, Any] | None:
+    """The record of one volume, None if there is no such volume."""
+    directory = f"{paths.volumes}/{name}"
+    if not _NAME.match(name) or not os.path.isdir(directory):
+        return None
+    record = read_json(f"{directory}/record.json")
+    return {**(record if isinstance(record, dict) else {}), "name": name}
 
 
 @contextmanager
@@ -221,14 +238,39 @@ def path(paths: Paths, name: str) -> str:
 
 def remove(paths: Paths, name: str) -> None:
     """Removes a volume, data first; nothing happens if it is gone. Raises `OSError` (a mount in it: EXDEV)."""
+    with _locked(os.path.dirname(path(paths, name))) as there:
+        if there:
+            _remove(paths, name)
+
+
+def _remove(paths: Paths, name: str) -> None:
     from composer.host.trees import remove_tree
 
     data = path(paths, name)
     directory = os.path.dirname(data)
+    record = read(paths, name)
+    if record is not None and options_of(record):
+        from composer.host import volume_mounts
+
+        volume_mounts.unmount(paths, name)
     remove_tree(data)
     with suppress(FileNotFoundError):
         os.unlink(f"{directory}/record.json")
     remove_tree(directory)
+
+
+def remove_unused(paths: Paths, name: str, leaving: str = "") -> bool:
+    """Removes a volume unless the record of a container other than `leaving` names it; whether it is gone then.
+    Containers that are being removed use nothing. Raises `OSError`.
+    """
+    with _locked(os.path.dirname(path(paths, name))) as there:
+        if there:
+            for record in records.every(paths):
+                is_going = record["id"] == leaving or record.get("phase") == "removing"
+                if not is_going and name in used_volumes(record):
+                    return False
+            _remove(paths, name)
+    return True
 
 
 def remove_named(paths: Paths, name: str) -> None:
@@ -239,9 +281,9 @@ def remove_named(paths: Paths, name: str) -> None:
         if not there:
             return
         for record in records.every(paths):
-            if name in named_volumes(record.get("spec")):
+            if name in used_volumes(record):
                 user = record.get("name") or record["id"][:12]
                 raise ContainerError(
                     f"volume {name} stays: {user} uses it", hint=f"jocker -p {record.get('project')} down ends that"
                 )
-        remove(paths, name)
+        _remove(paths, name)

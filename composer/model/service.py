@@ -91,6 +91,8 @@ class Volume:
     place: Place
     external: bool = False
     labels: Mapping[str, str] = field(factory=dict)
+    driver_opts: Mapping[str, str] = field(factory=dict)
+    """Of the local driver: see `model.localvolume`."""
 
 
 @frozen(shown=False)

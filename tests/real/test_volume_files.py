@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from composer.errors import ContainerError
-from composer.host import records, volumes
+from composer.host import kernel, records, volume_fill, volumes
 from composer.paths import Paths
 
 pytestmark = pytest.mark.real
@@ -80,7 +80,7 @@ def test_a_fill_cut_short_goes_on_and_takes_nothing_away(
 ) -> None:
     data = Path(volumes.path(store, "v"))
     with monkeypatch.context() as patch:
-        patch.setattr(volumes, "_move_in", crash)
+        patch.setattr(volume_fill, "move_in", crash)
         with pytest.raises(KeyboardInterrupt):
             volumes.prepare(store, "v", fill)
     (data / "b").write_text("container")  # by who has had it all along
@@ -89,6 +89,31 @@ def test_a_fill_cut_short_goes_on_and_takes_nothing_away(
     assert (data / "b").read_text() == "container"
     assert data.stat().st_uid == 7
     assert tree(store) == ["_data", "record.json"]
+
+
+def test_a_fill_into_another_file_system_cut_short_is_begun_again(
+    store: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Path(volumes.path(store, "v"))
+    kernel.mount("tmpfs", str(data), "tmpfs", 0)
+    try:
+        (data.parent / "_whole" / "a" / "deep").mkdir(parents=True)
+        (data.parent / "_whole" / "a" / "deep" / "file").write_text("image")
+        with monkeypatch.context() as patch:
+
+            def half(_: int, name: str, target: int) -> None:
+                os.mkdir(name, dir_fd=target)
+                crash()
+
+            patch.setattr(volume_fill.trees, "copy_entry", half)
+            with pytest.raises(KeyboardInterrupt):
+                volumes.prepare(store, "v")
+        assert sorted(os.listdir(data)) == ["a"]
+        volumes.prepare(store, "v")
+        assert (data / "a" / "deep" / "file").read_text() == "image"
+        assert tree(store) == ["_data", "record.json"]
+    finally:
+        kernel.umount(str(data), kernel.MNT_DETACH)
 
 
 def test_a_volume_that_got_a_user_after_the_plan_stays(store: Paths) -> None:
