@@ -65,7 +65,7 @@ def observe_networks(paths: Paths, found: Iterable[Wiring], *, faults: bool = Tr
     from composer.host import foreign_firewall, router
     from composer.host.resolvers import resolvers
 
-    upstreams = resolvers().servers
+    upstreams = resolvers().upstreams
     uplinks = [wiring.uplink for wiring in wirings if wiring.uplink]
     kept_out = foreign_firewall.kept_out(uplinks) if uplinks else frozenset()
     behind_wall = ("docker's firewall does not let it pass (DOCKER-USER)",)

@@ -119,6 +119,10 @@ def view(paths: Paths, project: Project, policy: Policy, contents: Contents | No
     actual = observe_stack(paths, project.name, wanted.networks)
     plan = with_bases(plan_up(wanted, actual, policy))
     check_ports(paths, plan)
+    if any(isinstance(node.step, CreateNetwork) and node.step.network.subnets for node in plan.nodes):
+        from composer.execute import subnets
+
+        subnets.check(paths, plan)
     return View(wanted, actual, plan)
 
 

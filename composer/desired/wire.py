@@ -98,6 +98,22 @@ def cidrs(wiring: Wiring) -> tuple[str, ...]:
     )
 
 
+def check_apart(network: DesiredNetwork, others: Iterable[Wiring]) -> None:
+    """Raises `NetworkError` if a subnet that the network names is, in part, another network's: the machine could reach
+    the containers of one of them only. That the machine has a route to it already is its user's business.
+    """
+    wanted = [(one.subnet, span(one.subnet)) for one in network.subnets]
+    for other in others if wanted else ():
+        for cidr in cidrs(other):
+            theirs = span(cidr)
+            for text, mine in wanted:
+                if mine.version == theirs.version and mine.first <= theirs.last and mine.last >= theirs.first:
+                    raise NetworkError(
+                        f"network {network.name}: the subnet {text} overlaps with {cidr} of network {other.name}",
+                        hint="another subnet, or none: jocker finds a free one",
+                    )
+
+
 def leased(wiring: Wiring, container_id: str, end: Endpoint, *, claimed_by: str = "") -> Wiring:
     """The wiring with a lease for the container: the one it has, else the addresses it asks for, else free ones.
 

@@ -16,6 +16,7 @@ from composer.desired.wire import released
 from composer.errors import ContainerError, NetworkError, UsageError
 from composer.frozen import replace
 from composer.host import net_paths, networks, records
+from composer.host.forwarder import asked_instead
 from composer.host.resolvers import resolvers
 from composer.model.network import Port
 from composer.model.wiring import Publication, Wiring
@@ -41,6 +42,12 @@ def _machine_mtu() -> int:
 
     with Netlink() as here:
         return machine_mtu(here)
+
+
+def _upstreams(spec: ContainerSpec, wirings: Sequence[Wiring]) -> tuple[str, ...]:
+    """Whom a name server asks that a container has for itself."""
+    way = way_out(spec, wirings, 4) or way_out(spec, wirings, 6)
+    return asked_instead(way, resolvers().upstreams) if way else ()
 
 
 def _with_ports(wiring: Wiring, container_id: str, ports: tuple[Publication, ...]) -> Wiring:
@@ -91,13 +98,15 @@ class Networking:
                 networks.write(paths, wiring, sync=True)
             else:
                 wiring = self._without_dead_ports(wiring)
-            router.make(paths, wiring, resolvers().servers, self._everything)
+            router.make(paths, wiring, resolvers().upstreams, self._everything)
             foreign_firewall.let_pass([wiring.uplink] if wiring.uplink else ())
 
     def _wired(self, network: DesiredNetwork) -> Wiring:
-        from composer.desired.wire import cidrs, wire
+        from composer.desired.wire import check_apart, cidrs, wire
 
-        taken = [cidr for wiring in networks.every(self._paths) for cidr in cidrs(wiring)]
+        others = [wiring for wiring in networks.every(self._paths) if wiring.name != network.name]
+        check_apart(network, others)
+        taken = [cidr for wiring in others for cidr in cidrs(wiring)]
         return wire(
             network,
             pool=address_pool(network),
@@ -120,7 +129,7 @@ class Networking:
         paths = self._paths
         with networks.changing(paths):
             wiring = self._without_dead_ports(self._wiring(name))
-            router.mend(paths, wiring, resolvers().servers, self._everything)
+            router.mend(paths, wiring, resolvers().upstreams, self._everything)
             foreign_firewall.let_pass([wiring.uplink] if wiring.uplink else ())
             for container_id in wiring.leases:
                 self._mend_end(container_id)
@@ -262,7 +271,9 @@ class Networking:
             self._paths,
             container_id,
             joints(spec, wirings, container_id),
-            resolver=endpoints.Resolver(spec.dns or resolvers().servers, spec.links, own_upstreams=bool(spec.dns)),
+            resolver=endpoints.Resolver(
+                spec.dns or _upstreams(spec, wirings), spec.links, own_upstreams=bool(spec.dns)
+            ),
         )
 
     def _leased(self, end: Endpoint, container_id: str) -> Wiring:

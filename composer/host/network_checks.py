@@ -81,16 +81,21 @@ def check_forwarding() -> Check:
 
 def check_resolvers(found: Resolvers | None = None) -> Check:
     """Whether the machine's name servers are of use to containers."""
+    from composer.host.forwarder import PORT
     from composer.host.resolvers import FILE, resolvers
 
-    servers = (found or resolvers()).servers
+    machine = found or resolvers()
+    servers = machine.servers
+    if machine.local:
+        asked = f"containers ask {', '.join(machine.local)} by way of a forwarder for each network"
+        return Check("resolvers", "ok", f"{asked}; a firewall must let in what comes from jk… to port {PORT}")
     if servers:
         return Check("resolvers", "ok", f"containers ask {', '.join(servers)} about the rest of the world")
     return Check(
         "resolvers",
         "warning",
-        f"{FILE} names no server that containers can reach (only its own loopback?): they find each other, nobody else",
-        f"a name server in {FILE} that listens on a network, or `dns:` in the stack file",
+        f"{FILE} names no server that containers can reach: they find each other, nobody else",
+        f"a name server in {FILE}, or `dns:` in the stack file",
     )
 
 

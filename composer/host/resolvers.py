@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from composer.host.files import read_text
@@ -14,11 +15,19 @@ _STUBS = frozenset({"127.0.0.53", "127.0.0.54"})
 
 
 class Resolvers(NamedTuple):
-    """What resolv.conf says; `servers` only those that can be reached from a network of containers."""
+    """What resolv.conf says; `servers` only those that can be reached from a network of containers. `local` are those
+    on the machine's loopback, if the machine itself asks one of them first.
+    """
 
     servers: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    local: tuple[str, ...] = ()
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """Whom the name servers of networks ask; those on the loopback by way of a `forwarder`."""
+        return self.local or self.servers
 
     def as_text(self) -> str:
         """A resolv.conf that says so."""
@@ -30,8 +39,8 @@ class Resolvers(NamedTuple):
 
 
 def resolvers(read: Callable[[str], str | None] = read_text) -> Resolvers:
-    """Those of the machine. One that listens on its loopback is none for containers; behind the stub of
-    systemd-resolved are others, which are. `read` gives the text of a file, None if it is missing.
+    """Those of the machine. Behind the stub of systemd-resolved are others, which containers can ask themselves. `read`
+    gives the text of a file, None if it is missing.
     """
     text = read(FILE) or ""
     if _STUBS & set(_servers(text)):
@@ -48,7 +57,19 @@ def parse(text: str) -> Resolvers:
             search = tuple(value for value in values if value != ".")
         elif key == "options":
             options += values
-    return Resolvers(tuple(dict.fromkeys(filter(_is_reachable, _servers(text)))), search, tuple(options))
+    every = tuple(dict.fromkeys(_servers(text)))
+    servers = tuple(filter(_is_reachable, every))
+    local = tuple(filter(is_local, every)) if every and is_local(every[0]) else ()
+    return Resolvers(servers, search, tuple(options), local)
+
+
+def is_local(server: str) -> bool:
+    """Whether a server listens on the machine's loopback."""
+    import ipaddress
+
+    with suppress(ValueError):
+        return ipaddress.ip_address(server).is_loopback
+    return False
 
 
 def _servers(text: str) -> list[str]:

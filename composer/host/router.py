@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from composer.bundle import firewall
 from composer.digest import sha256_hex
-from composer.host import dnsmasq, net_paths, netlink, netns, nfnetlink, nftables
+from composer.host import dnsmasq, forwarder, net_paths, netlink, netns, nfnetlink, nftables
 from composer.host.files import make_private
 from composer.host.netlink_wire import Message, Netlink
 from composer.model.wiring import GATEWAY_PORT, Wiring
@@ -28,7 +28,7 @@ AllWirings = Callable[[], Iterable[Wiring]]
 def make(paths: Paths, wiring: Wiring, upstreams: tuple[str, ...], all_wirings: AllWirings = tuple) -> None:
     """Makes all of a network anew, with the ports its leases publish; whatever is there of it goes first.
 
-    `upstreams` are the name servers of the world; `all_wirings` is asked if the machine's table has to be written anew,
+    `upstreams` are the machine's name servers; `all_wirings` is asked if the machine's table has to be written anew,
     for this and all other networks. The names that containers have on it stay. Containers have to be
     connected again. Raises `JockerError` or `OSError`; what is half made then, `remove` takes away.
     """
@@ -44,6 +44,8 @@ def make(paths: Paths, wiring: Wiring, upstreams: tuple[str, ...], all_wirings: 
         dnsmasq.start(paths, _name_server(paths, wiring, upstreams))
     if wiring.uplink:
         _lead_out(wiring)
+        if wiring.names:
+            forwarder.keep(paths, wiring, upstreams)
         if nfnetlink.has_link(net_paths.host_table(paths), firewall.UPLINKS, wiring.uplink):
             _rebuild(paths, _with(wiring, all_wirings))  # what the table says of it is of an earlier life
         else:
@@ -62,7 +64,9 @@ def mend(paths: Paths, wiring: Wiring, upstreams: tuple[str, ...], all_wirings: 
     if wiring.names and not dnsmasq.alive(directory):
         dnsmasq.start(paths, _name_server(paths, wiring, upstreams))
     if wiring.uplink:
-        dnsmasq.set_upstreams(directory, upstreams)
+        dnsmasq.set_upstreams(directory, forwarder.asked_instead(wiring, upstreams))
+        if wiring.names:
+            forwarder.keep(paths, wiring, upstreams)
         if not nfnetlink.has_link(net_paths.host_table(paths), firewall.UPLINKS, wiring.uplink):
             repair_rules(paths, all_wirings)
         for setting in (_FORWARD4, *((_FORWARD6,) if wiring.link6[0] else ())):
@@ -76,11 +80,12 @@ def remove(paths: Paths, wiring: Wiring) -> None:
         _unpublish_on_machine(paths, wiring)
         _take_links(paths, wiring)
     dnsmasq.remove(paths, directory)
+    forwarder.remove(paths, wiring)
 
 
 def faults(paths: Paths, wiring: Wiring, upstreams: tuple[str, ...]) -> tuple[str, ...]:
-    """What is missing of a network, in words: none if all is well. `upstreams` are the name servers that the world has
-    by now. Half a millisecond, no process.
+    """What is missing of a network, in words: none if all is well. `upstreams` are the name servers that the machine
+    has by now. Half a millisecond, no process.
     """
     found = []
     directory = net_paths.network_dns(paths, wiring.name)
@@ -90,8 +95,10 @@ def faults(paths: Paths, wiring: Wiring, upstreams: tuple[str, ...]) -> tuple[st
         found.append("its name server is not running")
     if not wiring.uplink:
         return tuple(found)
-    if wiring.names and dnsmasq.upstreams(directory) not in {None, upstreams}:
+    if wiring.names and dnsmasq.upstreams(directory) not in {None, forwarder.asked_instead(wiring, upstreams)}:
         found.append("its name server asks others than the machine does by now")
+    elif wiring.names and not forwarder.works(paths, wiring, upstreams):
+        found.append("its way to the name server on the machine's loopback is gone")
     if not os.path.exists(f"/proc/sys/net/ipv4/conf/{wiring.uplink}"):
         found.append(f"its link {wiring.uplink} is gone")
     if not nfnetlink.has_link(net_paths.host_table(paths), firewall.UPLINKS, wiring.uplink):
@@ -204,7 +211,7 @@ def _name_server(paths: Paths, wiring: Wiring, upstreams: tuple[str, ...]) -> dn
         listen=tuple(gateway for gateway in (wiring.gateway4, wiring.gateway6) if gateway),
         port=GATEWAY_PORT,
         hosts=(net_paths.hosts_dir(paths, wiring.name),),
-        upstreams=upstreams if wiring.uplink else (),
+        upstreams=forwarder.asked_instead(wiring, upstreams),
         subnets=tuple(subnet for subnet in (wiring.subnet4, wiring.subnet6) if subnet),
     )
 

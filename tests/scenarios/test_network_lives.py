@@ -315,3 +315,27 @@ def test_after_a_reboot_up_makes_all_of_it_anew(stack: Stack) -> None:
     assert is_well(stack, port)
     stack("down")
     stack.assert_nothing_left()
+
+
+# subnets of two stacks ------------------------------------------------------------------------------------
+
+
+def test_a_subnet_that_another_network_has_is_refused_before_anything_is_changed(stack: Stack) -> None:
+    def on(subnet: str) -> str:
+        return f"services:\n  web:\n{QUIET}networks: {{default: {{ipam: {{config: [{{subnet: {subnet}}}]}}}}}}\n"
+
+    stack.write(on("10.201.77.0/24"))
+    stack("up", "-d")
+    other = stack.another("other")
+    other.write(on("10.201.77.128/25"))
+    for command in (("plan",), ("up", "-d")):
+        said = other(*command, code=1).stderr
+        assert "network other_default: the subnet 10.201.77.128/25 overlaps with 10.201.77.0/24 of network" in said
+    assert other.states() == {}
+    other.write(on("10.201.78.0/24"))
+    other("up", "-d")
+    stack("down", "-t", "0")
+    other.write(on("10.201.77.0/24"))
+    other("up", "-d", "-t", "0")
+    assert wiring(other, "other_default").subnet4 == "10.201.77.0/24"
+    other("down", "-t", "0")

@@ -66,6 +66,9 @@ def test_name_servers_of_the_machine_are_named_or_missed() -> None:
     found = check_resolvers(Resolvers(("192.0.2.53", "2001:db8::53")))
     assert (found.status, found.fix) == ("ok", "")
     assert "192.0.2.53, 2001:db8::53" in found.found
+    found = check_resolvers(Resolvers(local=("127.0.0.1",)))
+    assert (found.status, found.fix) == ("ok", "")
+    assert "127.0.0.1 by way of a forwarder" in found.found
     found = check_resolvers(Resolvers())
     assert found.status == "warning"
     assert "names no server that containers can reach" in found.found
