@@ -8,11 +8,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from composer.actual.parse import desired_of, record_of
-from composer.desired.state import BindMount, DesiredContainer, DesiredNetwork, DesiredVolume, NamedVolume
+from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolume, NamedVolume
 from composer.errors import ContainerError, DiedAtOnce, Interrupted, JockerError, MachineError
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
@@ -179,6 +179,7 @@ class Machine:
             raise
 
     def _make(self, container: DesiredContainer, record: dict[str, Any], *, stdin_once: bool = False) -> None:
+        from composer.execute import storing
         from composer.host import rootfs
         from composer.host.conmon import Shim
 
@@ -187,8 +188,8 @@ class Machine:
         rootfs.check_rootfs(root)
         user = _user(container, root)
         rootfs.ensure_directory(root, container.spec.working_dir)
-        self._make_bind_sources(container)
-        self._make_volumes(container, record, root)
+        storing.make_bind_sources(container)
+        storing.make_volumes(self._paths, container, record, root)
         self._give_files(container, container_id)
         attached = self.networking.attach(container, container_id) if container.spec.networks else None
         namespaces = self._namespaces(container, container_id)
@@ -294,37 +295,6 @@ class Machine:
 
     def _layers(self, container: DesiredContainer) -> list[str]:
         return [self._store.layer_dir(chain_id) for chain_id in container.layers]
-
-    def _make_bind_sources(self, container: DesiredContainer) -> None:
-        for mount in container.spec.mounts:
-            if isinstance(mount, BindMount) and not os.path.lexists(mount.source):
-                if not mount.create_host_path:
-                    raise ContainerError(
-                        f'service "{container.service}": bind source {mount.source} does not exist',
-                        hint="make it, or say `bind: {create_host_path: true}`",
-                    )
-                os.makedirs(mount.source, exist_ok=True)
-
-    def _make_volumes(self, container: DesiredContainer, record: dict[str, Any], root: str) -> None:
-        for mount in container.spec.mounts:
-            if isinstance(mount, NamedVolume):
-                from composer.host import rootfs
-
-                fill = None if mount.nocopy else partial(rootfs.copy_up, root, mount.target)
-                volumes.prepare(self._paths, mount.volume, fill, container_id=record["id"])
-            if not isinstance(mount, AnonymousVolume) or mount.target in record["volumes"]:
-                continue
-            # The record names the volume before it is there: a crash cannot leave one that nobody knows.
-            name = volumes.next_name(self._paths, record["id"], mount.target)
-            record["volumes"][mount.target] = name
-            records.write(self._paths, record)
-            volumes.create_anonymous(
-                self._paths, name, project=container.project, container_id=record["id"], target=mount.target
-            )
-            if not mount.nocopy:
-                from composer.host import rootfs
-
-                rootfs.copy_up(root, mount.target, volumes.path(self._paths, name))
 
     def _write_files(
         self, container: DesiredContainer, container_id: str, namespaces: Namespaces, attached: Attached | None
