@@ -7,7 +7,7 @@ are literal, double quotes know escapes, both may span lines; unquoted and doubl
 from __future__ import annotations
 
 from composer.composefile.interpolate import BadTemplate, Lookup, expand
-from composer.composefile.tree import shown
+from composer.composefile.tree import MAX_EXPANDED, shown
 
 _SPACES = " \t\v\f\r\x85\xa0"
 _KEY_EXTRA = frozenset("_.-[]")
@@ -36,7 +36,7 @@ def parse_dotenv(text: str, lookup: Lookup, earlier: dict[str, str] | None = Non
         return known.get(name) if value is None else value
 
     text = text.removeprefix("\ufeff")
-    at = 0
+    at = length = 0
     while True:
         at = _statement(text, at)
         if at >= len(text):
@@ -53,6 +53,9 @@ def parse_dotenv(text: str, lookup: Lookup, earlier: dict[str, str] | None = Non
         except BadTemplate as error:
             raise BadLine(error.message, line) from None
         found[key] = known[key] = value
+        length += len(value)
+        if length > MAX_EXPANDED:
+            raise BadLine(f"more than {MAX_EXPANDED >> 20} MiB once all variables are replaced", line)
 
 
 def parse_raw(text: str, lookup: Lookup) -> dict[str, str]:

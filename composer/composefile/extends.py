@@ -7,7 +7,7 @@ its own directory, and everything is taken over, also `depends_on` and `profiles
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from composer.composefile.checks import did_you_mean
 from composer.composefile.hostpaths import absolute, display_path
@@ -15,6 +15,11 @@ from composer.composefile.loading import READING_PASSES, Context, Loading, expan
 from composer.composefile.merge import extended_by, merged_onto, settled_service
 from composer.composefile.remote import HINT, remote_kind
 from composer.composefile.tree import Node, Path, shown
+
+_Seen = dict[tuple[str, str], None]
+"""File and name of each service on the way, in order."""
+_DRAWN: Final = 30
+"""Services of a circle that are named."""
 
 
 class _Home:
@@ -26,6 +31,9 @@ class _Home:
 
     def names(self) -> list[str]:
         raise NotImplementedError
+
+    def has(self, name: str) -> bool:
+        return name in self.names()
 
     def service(self, name: str) -> Node | None:
         raise NotImplementedError
@@ -39,7 +47,10 @@ class _Here(_Home):
         self.services = services
 
     def names(self) -> list[str]:
-        return [name for name, service in self.services.items() if service.tag != "reset"]
+        return [name for name in self.services if self.has(name)]
+
+    def has(self, name: str) -> bool:
+        return name in self.services and self.services[name].tag != "reset"
 
     def service(self, name: str) -> Node | None:
         return self.services.get(name)
@@ -52,11 +63,18 @@ class _There(_Home):
         super().__init__(path, context)
         self.documents = [expanded(document, context) for document in documents]
         self.found: dict[str, Node | None] = {}
+        self.known = self._names()
 
     def names(self) -> list[str]:
+        return list(self.known)
+
+    def has(self, name: str) -> bool:
+        return name in self.known
+
+    def _names(self) -> dict[str, None]:
         found = (document.at("services") for document in self.documents)
         entries = (entry for services in found if services for entry in services.items.items())
-        return list({name: None for name, service in entries if service.tag != "reset"})
+        return {name: None for name, service in entries if service.tag != "reset"}
 
     def service(self, name: str) -> Node | None:
         if name not in self.found:
@@ -106,7 +124,7 @@ class _Chains:
         """The service of the document with all it inherits; None if it is not there."""
         links: list[_Link] = []
         home: _Home | None = self.here
-        seen: list[tuple[str, str]] = []
+        seen: _Seen = {}
         while home is not None:
             service = home.service(name)
             if service is None:
@@ -117,11 +135,13 @@ class _Chains:
             extends = service.items.get("extends")
             if extends is None or extends.value is None or extends.tag == "reset":
                 break
-            seen.append((home.path, name))
+            seen[home.path, name] = None
             home, name = self._next(home, name, extends, seen)
         return self._merged(links)
 
-    def _next(self, home: _Home, name: str, extends: Node, seen: list[tuple[str, str]]) -> tuple[_Home | None, str]:
+    def _next(
+        self, home: _Home, name: str, extends: Node, seen: dict[tuple[str, str], None]
+    ) -> tuple[_Home | None, str]:
         """Where a service's `extends` leads; nowhere after a complaint."""
         path: Path = ("services", name, "extends")
         complain = self.findings.complain
@@ -138,12 +158,13 @@ class _Chains:
                 return None, ""
             target = found
         if (target.path, wanted.text) in seen:
-            at = seen.index((target.path, wanted.text))
-            drawing = " → ".join(shown(one) for _, one in (*seen[at:], seen[at]))
+            steps = list(seen)
+            at = steps.index((target.path, wanted.text))
+            drawing = " → ".join(shown(one) for _, one in (*steps[at:], steps[at])[:_DRAWN])
             complain(f"a circle of extends: {drawing}", wanted.mark, path)
             return None, ""
-        known = target.names()
-        if wanted.text not in known:
+        if not target.has(wanted.text):
+            known = target.names()
             elsewhere = "" if target is home else f" in {shown(display_path(target.path, self.loading.cwd))}"
             hint = did_you_mean(wanted.text, known)
             if not hint and not elsewhere:
@@ -174,9 +195,7 @@ class _Chains:
                 own = _without_extends(service)
                 if node is not None:
                     own = extended_by(settled_service(node), own, name, self.findings)
-                    path: Path = ("services", name, "extends")
-                    if self.loading.is_too_much(own, service.key or service.mark, path):
-                        own = _without_extends(service)
+                    self.loading.count(own, service.key or service.mark, ("services", name, "extends"))
                 self.done[key] = own
             node = self.done[key]
         return node

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from composer.composefile.tree import Findings, Node, Path, shown
+from composer.composefile.tree import MAX_EXPANDED, Findings, Node, Path, shown
 
 Lookup = Callable[[str], str | None]
 _START = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
@@ -29,7 +29,6 @@ class BadTemplate(ValueError):
 
 def interpolated(node: Node, path: Path, environment: Mapping[str, str], findings: Findings) -> Node:
     """The tree with every string expanded. A string that cannot be is complained about and left out."""
-    warned = findings.warnings
 
     def expanded(node: Node, path: Path) -> Node | None:
         value = node.value
@@ -51,9 +50,13 @@ def interpolated(node: Node, path: Path, environment: Mapping[str, str], finding
             findings.complain(error.message, node.mark, path, error.hint)
             return None
         for name in unset:
-            message = f"the variable {name} is not set: an empty string stands in for it"
-            if not any(warning.endswith(message) for warning in warned):
-                findings.warn(message, node.mark, path)
+            if name not in findings.unset:
+                findings.unset.add(name)
+                findings.warn(f"the variable {name} is not set: an empty string stands in for it", node.mark, path)
+        findings.expanded += len(text)
+        if findings.expanded > MAX_EXPANDED:
+            message = f"more than {MAX_EXPANDED >> 20} MiB once all variables are replaced"
+            findings.fail(message, node.mark, path)
         return node.with_value(text)
 
     return expanded(node, path) or node.with_value(None)
@@ -62,17 +65,19 @@ def interpolated(node: Node, path: Path, environment: Mapping[str, str], finding
 def expand(text: str, lookup: Lookup, on_unset: Callable[[str], object] = str, depth: int = 0) -> str:
     """`text` with its variables replaced. `on_unset` hears the name of each unset variable without a default.
 
-    Raises `BadTemplate` for a malformed `${…}` and for `${VAR:?message}` without a value.
+    Raises `BadTemplate` for a malformed `${…}`, for `${VAR:?message}` without a value, and for what becomes too long.
     """
     if depth > _MAX_NESTING:
         raise BadTemplate(f"more than {_MAX_NESTING} variables inside one another")
     done: list[str] = []
-    at = 0
+    at = length = 0
     while True:
         dollar = text.find("$", at)
         if dollar < 0 or dollar + 1 == len(text):
             done.append(text[at:])
             return "".join(done)
+        if (length := length + (len(done[-1]) if done else 0)) > MAX_EXPANDED:
+            raise BadTemplate(f"more than {MAX_EXPANDED >> 20} MiB once the variables are replaced")
         done.append(text[at:dollar])
         following = text[dollar + 1]
         if following == "$":

@@ -151,13 +151,13 @@ class Loading:
             complain(f"the {what} {name} cannot be read: {why}", named.mark, path)
         return None
 
-    def is_too_much(self, node: Node, mark: Mark, path: Path) -> bool:
-        """Counts what a node adds that stood elsewhere; complains once that is more than any file may hold."""
-        if self._values <= MAX_NODES:
-            self._values += size_of(node)
-            if self._values > MAX_NODES:
-                self.findings.complain(f"more than {MAX_NODES} values once all is extended", mark, path)
-        return self._values > MAX_NODES
+    def count(self, node: Node, mark: Mark, path: Path) -> None:
+        """Counts what a node adds that stood elsewhere. Raises `StackFileError` once that is more than one file may
+        hold.
+        """
+        self._values += size_of(node)
+        if self._values > MAX_NODES:
+            self.findings.fail(f"more than {MAX_NODES} values once all is extended", mark, path)
 
 
 def via(mark: Mark, how: str) -> tuple[str, ...]:

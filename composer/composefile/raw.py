@@ -9,6 +9,7 @@ from composer.composefile.canonical import canonical
 from composer.composefile.hostpaths import Base
 from composer.composefile.interpolate import BadTemplate, parts_of
 from composer.composefile.tree import Findings, Node
+from composer.errors import StackFileError
 
 _WORDS: Final = frozenset({"command", "entrypoint", "post_start", "pre_start", "pre_stop", "develop"})
 """What has command lines in it: they are split into words after their variables are known."""
@@ -95,7 +96,13 @@ def _entry(section: str, name: str, node: Node, base: Base, findings: Findings) 
         alone = entry.with_value({section: entry.with_value({name: entry})})
         try:
             done = canonical(alone, base, own).at(section, name)
-        except (TypeError, ValueError, AttributeError, KeyError):  # rules are written for values, not for variables
+        except (
+            TypeError,
+            ValueError,
+            AttributeError,
+            KeyError,
+            StackFileError,
+        ):  # rules are written for values, not for variables
             return None
         if own.complaints and _has_variable(entry):
             return None

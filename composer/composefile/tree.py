@@ -5,7 +5,7 @@ Nodes are never changed in place: a pass builds new ones. Aliases of YAML may sh
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from composer.errors import Complaint, Place, StackFileError
 
@@ -78,10 +78,23 @@ class Node(NamedTuple):
         return "" if isinstance(self.value, (dict, list)) else go_text(self.value)
 
 
+MAX_COMPLAINTS = 200
+"""Nobody mends more at once, and telling a million takes longer than reading them."""
+MAX_EXPANDED = 16 << 20
+"""Characters of all values with variables in them, once these are replaced: a short file can ask for any number."""
+
+
 class Findings:
     """What the passes found: complaints and warnings, in the order found."""
 
     def __init__(self) -> None:
+        self._warned: set[str] = set()
+        self._touched: set[str] = set()
+        self._looked_at = 0
+        self.unset: set[str] = set()
+        """Variables without a value that somebody has been warned of."""
+        self.expanded = 0
+        """How many characters the values with variables have become."""
         self.complaints: list[Complaint] = []
         self.refusals: list[Complaint] = []
         """What is right, but cannot be run: no reason to refuse the file, only to refuse to run it."""
@@ -92,9 +105,19 @@ class Findings:
         """How many ports the short forms have become: a range is short to write, so somebody must count."""
 
     def complain(self, message: str, mark: Mark, path: Path, hint: str = "") -> None:
-        complaint = Complaint(message, place_of(mark, path), hint, mark.source.via)
-        if complaint not in self.complaints:
-            self.complaints.append(complaint)
+        complaint = Complaint(_cut(message), place_of(mark, path), _cut(hint), mark.source.via)
+        if complaint in self.complaints:
+            return
+        self.complaints.append(complaint)
+        if len(self.complaints) >= MAX_COMPLAINTS:
+            self.complaints.append(Complaint(f"{MAX_COMPLAINTS} complaints: the rest is not told", complaint.place))
+            self.raise_if_any()
+
+    def fail(self, message: str, mark: Mark, path: Path, hint: str = "") -> NoReturn:
+        """For what is too much to go on with: raises `StackFileError` with it and all complaints before."""
+        self.complain(message, mark, path, hint)
+        self.raise_if_any()
+        raise AssertionError("a complaint that is none")
 
     def refuse(self, message: str, mark: Mark, path: Path, hint: str = "") -> None:
         """For what the merged tree of enabled services says, only: what is merged away is not run."""
@@ -104,16 +127,18 @@ class Findings:
 
     def warn(self, message: str, mark: Mark, path: Path) -> None:
         warning = f"{place_of(mark, path)}: {message}"
-        if warning not in self.warnings:
+        if warning not in self._warned:
+            self._warned.add(warning)
             self.warnings.append(warning)
 
     def touches(self, path: Path) -> bool:
         """Is there a complaint about this place or one below it?"""
-        prefix = path_text(path)
-        return any(
-            found.place.path == prefix or found.place.path.startswith((f"{prefix}.", f"{prefix}["))
-            for found in self.complaints
-        )
+        for found in self.complaints[self._looked_at :]:
+            text = found.place.path
+            self._touched.update(text[:at] for at, char in enumerate(text) if char in ".[")
+            self._touched.add(text)
+        self._looked_at = len(self.complaints)
+        return path_text(path) in self._touched
 
     def raise_if_any(self) -> None:
         """Raises `StackFileError` with all complaints, sorted by file (in order of reading), line and column. What
@@ -139,6 +164,14 @@ def place_of(mark: Mark, path: Path) -> Place:
     return Place(shown(source.name), mark.line, mark.column, path_text(path), text, mark.width)
 
 
+_LONGEST = 500
+
+
+def _cut(text: str) -> str:
+    """What nobody reads to its end is shown without it."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
 def path_text(path: Path) -> str:
     """`services.web.ports[0]`."""
     text = ""
@@ -146,6 +179,7 @@ def path_text(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
+            part = _cut(part)
             text += f".{shown(part)}" if text else shown(part)
     return text
 

@@ -13,8 +13,10 @@ from composer.composefile.scalars import plain_scalar
 from composer.composefile.tree import Findings, Mark, Node, Path, Scalar, Source, shown
 
 MAX_CHARACTERS = 8 << 20
+_MAX_SLOW = 64 << 10
+"""Characters of a file that may be read by the Python parser, which takes a second for some hundred thousand."""
 MAX_DEPTH = 100
-MAX_NODES = 250_000
+MAX_NODES = 100_000
 """Nodes of one file with every alias counted each time it is used: nine lines of YAML can mean a billion values."""
 
 _TAGS = {"!reset": "reset", "!override": "override"}
@@ -64,7 +66,7 @@ def parse_yaml(text: str, name: str, findings: Findings, via: tuple[str, ...] = 
         try:
             builder.build(events(text))
         except YAMLError as error:
-            if events is _c_events and "found unexpected ':'" in str(error):
+            if events is _c_events and "found unexpected ':'" in str(error) and len(text) <= _MAX_SLOW:
                 continue
             builder.syntax_error(error)
         for complaint in own.complaints:
@@ -278,9 +280,10 @@ class _Builder:
         said = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error).splitlines()[0]
         context = getattr(error, "context", None)
         message = f"not valid YAML: {context + ': ' if context else ''}{said}"
+        hint = "put the word in quotes" if said.startswith("found unexpected ':'") else ""
         if "cannot start any token" in said and "\\t" in repr(self._line(mark)):
             message = "not valid YAML: a tab where spaces are needed"
-        self.findings.complain(shown(message), mark, self._path())
+        self.findings.complain(shown(message), mark, self._path(), hint)
 
     def _line(self, mark: Mark) -> str:
         return self.source.lines[mark.line - 1] if 0 < mark.line <= len(self.source.lines) else ""

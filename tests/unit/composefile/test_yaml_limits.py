@@ -26,14 +26,14 @@ def test_a_hundred_levels_are_enough() -> None:
 def test_aliases_are_counted_each_time_they_are_used() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    assert complaints("\n".join(lines)) == ["5: more than 250000 values once every alias is followed"]
+    assert complaints("\n".join(lines)) == ["4: more than 100000 values once every alias is followed"]
 
 
 def test_merge_keys_count_too() -> None:
     lines = ["a0: &a0 {" + ", ".join(f"k{n}: [x, x, x, x, x, x, x, x, x]" for n in range(10)) + "}"]
     lines += [f"a{n}: &a{n} [{', '.join(['{<<: *a' + str(n - 1) + '}'] * 10)}]" for n in range(1, 2)]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(2, 8)]
-    assert complaints("\n".join(lines)) == ["4: more than 250000 values once every alias is followed"]
+    assert complaints("\n".join(lines)) == ["3: more than 100000 values once every alias is followed"]
 
 
 def test_a_huge_file_is_refused() -> None:
