@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from composer.actual.parse import desired_of, record_of
 from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolume, NamedVolume
 from composer.errors import ContainerError, DiedAtOnce, Interrupted, JockerError, MachineError
+from composer.execute import etcfiles
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
 from composer.host import cgroup, net_paths, networks, overlay, process, records, volumes
-from composer.host.files import read_text, write_plain
+from composer.host.files import read_text
 from composer.host.lifecycle import Lifecycle, StopOutcome
 from composer.host.runtime import Runtime
 from composer.image.store import Store
@@ -27,11 +28,10 @@ from composer.paths import Paths
 
 if TYPE_CHECKING:
     from composer.bundle.context import MachineFacts, Namespaces, ProcessUser
-    from composer.execute.networking import Attached, Networking
+    from composer.execute.networking import Networking
     from composer.host.givenfiles import Contents
     from composer.plan.steps import BuildImage, Member
 
-_FILES = ("hosts", "hostname", "resolv.conf")
 _BY_SIGNAL = 128
 _LOOK_UP_EVERY = 0.2
 """Seconds between two looks whether the user has had enough of waiting."""
@@ -193,7 +193,7 @@ class Machine:
         self._give_files(container, container_id)
         attached = self.networking.attach(container, container_id) if container.spec.networks else None
         namespaces = self._namespaces(container, container_id)
-        self._write_files(container, container_id, namespaces, attached)
+        etcfiles.write(self._paths, container, container_id, namespaces, attached, lambda: self.facts.hostname)
         config = self._config(container, container_id, user=user, named=record["volumes"], namespaces=namespaces)
         with self._kept_ports(container, record) as keeps:
             shim = Shim(
@@ -252,7 +252,6 @@ class Machine:
         """The text of config.json. `named` maps targets to anonymous volumes."""
         from composer.bundle.render import render_config
 
-        directory = self._paths.container(container_id)
         by_name = ((mount.target, mount.volume) for mount in container.spec.mounts if isinstance(mount, NamedVolume))
         return render_config(
             container,
@@ -261,7 +260,7 @@ class Machine:
             cgroup_path=f"{self._paths.stack_cgroup(container.project)}/{container_id}",
             user=user,
             facts=self.facts,
-            files={f"/etc/{name}": f"{directory}/{name}" for name in _FILES},
+            files=etcfiles.sources(self._paths, container_id),
             namespaces=namespaces,
             given_files=self._given_files(container, container_id),
             volumes={target: volumes.path(self._paths, name) for target, name in (*named.items(), *by_name)},
@@ -295,43 +294,6 @@ class Machine:
 
     def _layers(self, container: DesiredContainer) -> list[str]:
         return [self._store.layer_dir(chain_id) for chain_id in container.layers]
-
-    def _write_files(
-        self, container: DesiredContainer, container_id: str, namespaces: Namespaces, attached: Attached | None
-    ) -> None:
-        """Writes the files of /etc that are ours: mounted into the container, never written through its rootfs. Who
-        shares another container's network has what that one has.
-        """
-        for name, text in self._texts(container, container_id, namespaces, attached).items():
-            write_plain(f"{self._paths.container(container_id)}/{name}", text.encode(), mode=0o644)
-
-    def _texts(
-        self, container: DesiredContainer, container_id: str, namespaces: Namespaces, attached: Attached | None
-    ) -> dict[str, str]:
-        from composer.bundle.context import container_hostname
-        from composer.bundle.render import container_resolv_conf, render_hosts
-        from composer.desired.joining import own_addresses
-        from composer.execute import sharing
-        from composer.host.resolvers import resolvers
-        from composer.model.wiring import RESOLVER
-
-        spec = container.spec
-        if ":" in spec.network_mode:
-            other = sharing.find(self._paths, container.project, spec.network_mode, f'service "{container.service}"')
-            directory = self._paths.container(other["id"])
-            return {name: read_text(f"{directory}/{name}") or "" for name in _FILES}
-        hostname = namespaces.hostname or container_hostname(spec, container_id, self.facts.hostname)
-        addresses = own_addresses(spec, hostname, attached.wirings, container_id) if attached else ()
-        gateway = attached.machine if attached else ""
-        has_names = attached is not None and any(wiring.names for wiring in attached.wirings)
-        machine = read_text("/etc/resolv.conf") or "" if spec.network_mode == "host" else resolvers().as_text()
-        return {
-            "hosts": render_hosts(
-                container, machine=read_text("/etc/hosts") or "", gateway=gateway, addresses=addresses
-            ),
-            "hostname": f"{hostname}\n",
-            "resolv.conf": container_resolv_conf(container, machine, resolver=RESOLVER if has_names else ""),
-        }
 
     def _discard(self, container_id: str, project: str, *, keep: frozenset[str], networks_go: bool = False) -> None:
         record = records.read(self._paths, container_id)
