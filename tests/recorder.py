@@ -64,9 +64,9 @@ class Recorder:
 
     def create_container(
         self, container: DesiredContainer, container_id: str, *, replaces: str, volumes: Mapping[str, str]
-    ) -> None:
+    ) -> str:
         carried = "".join(f" {target}={name}" for target, name in volumes.items())
-        self._do(f"create {container.name} {container_id}{f' for {replaces}' if replaces else ''}{carried}")
+        return self._do(f"create {container.name} {container_id}{f' for {replaces}' if replaces else ''}{carried}")
 
     def start_container(self, container_id: str, retry: Retry | None, on_retry: OnRetry) -> None:
         if retry is not None:

@@ -6,10 +6,10 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from composer.bundle import defaults, mounts, security
+from composer.bundle import defaults, mounts, resources, security
 from composer.desired.state import ContainerSpec, DesiredContainer
 from composer.errors import ContainerError, MachineError
-from composer.frozen import field, frozen
+from composer.frozen import field, frozen, replace
 
 
 @frozen(kw_only=False)
@@ -88,6 +88,7 @@ def build_context(
     namespaces: Namespaces,
     given_files: Sequence[str] = (),
     console_size: tuple[int, int] | None = None,
+    found: resources.Found = resources.NOTHING_FOUND,
 ) -> dict[str, Any]:
     """The variables of `config.json.j2`; `docs/templates.md` lists them for people.
 
@@ -115,11 +116,11 @@ def build_context(
         "root": {"path": rootfs, "readonly": spec.read_only},
         "process": {
             "args": _args(spec, facts, where),
-            "env": _environment(spec, hostname, user),
+            "env": (*_environment(spec, hostname, user), *(found.edits.env if found.edits else ())),
             "cwd": posixpath.normpath(f"/{spec.working_dir.lstrip('/')}"),
             "terminal": spec.tty,
             "console_size": console_size and {"height": console_size[0], "width": console_size[1]},
-            "user": user,
+            "user": _with_groups(user, found),
             # As execve(2) would have it: who is not root starts with none, but may gain up to the bounding set.
             "capabilities": {
                 "bounding": granted,
@@ -127,22 +128,27 @@ def build_context(
                 "permitted": granted if user.uid == 0 else (),
             },
             "rlimits": _rlimits(spec, facts, where),
+            "oom_score_adj": resources.oom_score(spec, found, where),
             "no_new_privileges": security.no_new_privileges(spec),
             "apparmor_profile": security.apparmor_profile(
                 spec, enabled=facts.apparmor, loaded=facts.apparmor_profiles, where=where
             ),
             "selinux_label": security.selinux_labels(spec, enabled=facts.selinux).process,
         },
-        "mounts": mounts.all_mounts(
-            spec,
-            kernel=facts.kernel,
-            init=facts.init_path,
-            files=files,
-            given_files=given_files,
-            volumes=volumes,
-            shm=namespaces.shm,
-            where=where,
+        "mounts": (
+            *mounts.all_mounts(
+                spec,
+                kernel=facts.kernel,
+                init=facts.init_path,
+                files=files,
+                given_files=given_files,
+                volumes=volumes,
+                shm=namespaces.shm,
+                where=where,
+            ),
+            *(mounts.with_devices(spec, found.edits.mounts, where) if found.edits else ()),
         ),
+        "hooks": found.edits.hooks_by_name() if found.edits else {},
         "annotations": {
             "io.jocker.project": container.project,
             "io.jocker.service": container.service,
@@ -152,9 +158,9 @@ def build_context(
         },
         "linux": {
             "namespaces": _namespaces(spec, namespaces, cgroup_v2=facts.cgroup_v2),
-            "devices": facts.devices if spec.privileged else (),
-            "device_rules": defaults.PRIVILEGED_DEVICE_RULES if spec.privileged else defaults.DEVICE_RULES,
-            "resources": _resources(spec, facts),
+            "devices": resources.devices(spec, found, facts.devices, where),
+            "device_rules": resources.device_rules(spec, found),
+            "resources": resources.limits(spec, found, where, swap_limit=facts.swap_limit),
             "cgroups_path": cgroup_path,
             "sysctl": _sysctls(spec),
             "seccomp": security.seccomp(spec, granted, facts, where),
@@ -164,6 +170,13 @@ def build_context(
             "rootfs_propagation": mounts.rootfs_propagation(spec),
         },
     }
+
+
+def _with_groups(user: ProcessUser, found: resources.Found) -> ProcessUser:
+    """The user, in the groups that devices want."""
+    if found.edits is None or not found.edits.gids:
+        return user
+    return replace(user, additional_gids=tuple(dict.fromkeys((*user.additional_gids, *found.edits.gids))))
 
 
 def container_hostname(spec: ContainerSpec, container_id: str, machine: str) -> str:
@@ -229,17 +242,3 @@ def _namespaces(spec: ContainerSpec, given: Namespaces, *, cgroup_v2: bool) -> t
     kinds = ["mount", *(kind for kind, mode in modes.items() if mode != "host"), *(["cgroup"] if has_cgroup else [])]
     paths = {"network": given.network, "pid": given.pid, "ipc": given.ipc}
     return tuple({"type": kind, **({"path": path} if (path := paths.get(kind)) else {})} for kind in kinds)
-
-
-def _resources(spec: ContainerSpec, facts: MachineFacts) -> dict[str, Any]:
-    """Limits that are set, in OCI's words. Memory and swap together are twice the memory, as docker has it."""
-    resources: dict[str, Any] = {}
-    if spec.mem_limit > 0:
-        resources["memory"] = {"limit": spec.mem_limit}
-        if facts.swap_limit:
-            resources["memory"]["swap"] = 2 * spec.mem_limit
-    if spec.cpus > 0:
-        resources["cpu"] = {"quota": round(spec.cpus * defaults.CPU_PERIOD), "period": defaults.CPU_PERIOD}
-    if spec.pids_limit > 0:
-        resources["pids"] = {"limit": spec.pids_limit}
-    return resources

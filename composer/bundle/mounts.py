@@ -63,6 +63,13 @@ def all_mounts(
     return (*_default_mounts(spec, own, shm), *_by_depth([*own.values(), *given.values()]))
 
 
+def with_devices(spec: ContainerSpec, given: Iterable[Mapping[str, Any]], where: str) -> list[Mount]:
+    """The mounts that devices bring with them, outer ones first; what the service mounts itself stays as it is."""
+    own = {target(mount.target, where) for mount in spec.mounts}
+    wanted = [{**mount, "destination": target(str(mount["destination"]), where)} for mount in given]
+    return _by_depth(mount for mount in wanted if mount["destination"] not in own)
+
+
 def target(path: str, where: str) -> str:
     """The normal form of a mount target. Raises `ContainerError` for `/`, proc, and what is not absolute."""
     normal = "/" + posixpath.normpath(path).lstrip("/")

@@ -21,6 +21,7 @@ from composer.bundle.context import (
     ProcessUser,
     build_context,
 )
+from composer.bundle.resources import NOTHING_FOUND, Found
 from composer.bundle.seccomp import Resolved
 from composer.desired.state import DesiredContainer
 from composer.errors import Complaint, ContainerError, Place, StackFileError
@@ -55,12 +56,14 @@ def render_config(
     namespaces: Namespaces = OWN_NAMESPACES,
     given_files: Sequence[str] = (),
     console_size: tuple[int, int] | None = None,
+    found: Found = NOTHING_FOUND,
 ) -> str:
     """The text of a container's config.json, checked; the same arguments give the same text.
 
     `rootfs` is where its root will be mounted, `files` maps container paths to host files to bind there
     (`/etc/hosts`…), `volumes` the targets of anonymous volumes to their directories, `namespaces` are those it does
-    not make for itself, `given_files` the host files of its secrets and configs, `console_size` is rows and columns.
+    not make for itself, `given_files` the host files of its secrets and configs, `console_size` is rows and columns,
+    `found` what the machine has of the devices and limits it asks for.
     Raises `StackFileError` for what is wrong with the service's own template, else `ContainerError`.
     """
     spec = container.spec
@@ -76,6 +79,7 @@ def render_config(
         namespaces=namespaces,
         given_files=given_files,
         console_size=console_size,
+        found=found,
     )
     mine = checks.Mine(rootfs=rootfs, cgroup_path=cgroup_path, terminal=spec.tty, capabilities=facts.capabilities)
     if spec.template:

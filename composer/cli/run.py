@@ -267,7 +267,8 @@ def _carry_out(
     with road.stack_lock(options, container.project, "run"):
         _connect(options, stack, container, new_id)
         try:
-            machine.create_container(container, new_id, replaces="", volumes={}, stdin_once=not detach)
+            told = machine.create_container(container, new_id, replaces="", volumes={}, stdin_once=not detach)
+            road.warn((f"{container.name}: {told}",) if told else ())
         except CommandNotStarted as error:
             print(f"jocker: {escape(error.message)}", file=sys.stderr)
             return error.exit_status

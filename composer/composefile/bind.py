@@ -38,16 +38,23 @@ from composer.model.values import format_duration
 
 if TYPE_CHECKING:
     from composer.model.life import Life
+    from composer.model.resources import Resources
 
 _RETRY_ATTEMPTS = 3
 _PLAIN_POLICIES = frozenset({"always", "never", "missing", "build"})
 _NANOSECONDS = 1e9
 _KEPT_EMPTY = frozenset({
-    "attach", "command", "credential_spec", "deploy", "develop", "entrypoint", "healthcheck", "init", "logging",
-    "network_mode", "provider", "scale", "stop_grace_period",
+    "attach", "blkio_config", "command", "credential_spec", "deploy", "develop", "entrypoint", "healthcheck", "init",
+    "logging", "network_mode", "provider", "scale", "stop_grace_period",
 })  # fmt: skip
 LIFE = frozenset({"healthcheck", "develop", "models", "provider", "pre_start", "post_start", "pre_stop"})
 """Keys that few services have, and whose modules only these pay for."""
+RESOURCES = frozenset({
+    "blkio_config", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpuset",
+    "device_cgroup_rules", "devices", "gpus", "mem_reservation", "mem_swappiness", "memswap_limit",
+    "oom_kill_disable", "oom_score_adj",
+})  # fmt: skip
+"""The same, for limits and devices; also `deploy.resources`."""
 
 
 def bind_service(
@@ -60,6 +67,7 @@ def bind_service(
     path: Path = ("services", name)
     text = _Reader(service)
     grace = service.at("stop_grace_period")
+    memory, cpus, pids, resources = _resources(service)
     return Service(
         name=name,
         place=place_of(service.key or service.mark, path),
@@ -103,10 +111,11 @@ def bind_service(
         sysctls={key: node.text for key, node in text.entries("sysctls")},
         security_opt=text.all("security_opt"),
         privileged=text.flag("privileged"),
-        mem_limit=text.number("mem_limit"),
-        cpus=float(cast("float", node.value)) if (node := service.at("cpus")) else 0.0,
-        pids_limit=text.number("pids_limit"),
+        mem_limit=memory,
+        cpus=cpus,
+        pids_limit=pids,
         shm_size=text.number("shm_size"),
+        resources=resources,
         extra_hosts=tuple(_host(item) for item in text.all("extra_hosts")),
         profiles=text.all("profiles"),
         replicas=replicas_of(service),
@@ -265,6 +274,22 @@ def _retry(service: Node, defaults: Node | None) -> Retry | None:
     )
 
 
+def _resources(service: Node) -> tuple[int, float, int, Resources | None]:
+    """Memory, CPUs, processes; and what few stacks say of limits and devices."""
+    if RESOURCES.isdisjoint(service.items) and service.at("deploy", "resources") is None:
+        cpus = service.at("cpus")
+        text = _Reader(service)
+        return (
+            text.number("mem_limit"),
+            float(cast("float", cpus.value)) if cpus else 0.0,
+            text.number("pids_limit"),
+            None,
+        )
+    from composer.composefile.resourcebind import bind_resources, limits_of
+
+    return *limits_of(service), bind_resources(service)
+
+
 def _life(service: Node) -> Life | None:
     """What few stacks say: restarts, checks, hooks and the like."""
     restart, policy = service.at("restart"), service.at("deploy", "restart_policy")
@@ -330,11 +355,15 @@ def _canonical_value(key: str, node: Node) -> Any:
     if key in LIFE or key == "deploy":
         from composer.composefile.lifeprint import printed
 
-        return None if node.value is None else printed(key, node, plain)
+        return None if node.value is None else printed(key, node, _printed_resources)
     if key == "build":
         from composer.composefile.building import canonical_build
 
         return canonical_build(node, plain)
+    if key in RESOURCES or key in {"mem_limit", "shm_size", "storage_opt"}:
+        from composer.composefile import resourcebind
+
+        return resourcebind.printed(key, node)
     return _canonical_attribute(key, node)
 
 
@@ -342,8 +371,6 @@ def _canonical_attribute(key: str, node: Node) -> Any:
     match key:
         case "cpus":
             return int(number) if (number := cast("float", node.value)) == int(number) else number
-        case "mem_limit" | "shm_size":
-            return node.text if node.value else None
         case "stop_grace_period":
             return format_duration(cast("int", node.value))
         case "extra_hosts":
@@ -375,6 +402,12 @@ def _canonical_rarely(key: str, node: Node) -> Any:
     from composer.composefile.fileobjects import canonical_references
 
     return canonical_references(node)
+
+
+def _printed_resources(node: Node) -> Any:
+    from composer.composefile import resourcebind
+
+    return resourcebind.printed("resources", node)
 
 
 def _canonical_dependency(entry: Node) -> dict[str, Any]:

@@ -322,7 +322,23 @@ def _mac_address(node: Node, path: Path, _base: Base, findings: Findings) -> Nod
 
 
 def _deploy(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    if "resources" in node.items:
+        from composer.composefile.resources import deploy
+
+        node = deploy(node, path, base, findings)
     return _with_labels(node, path, base, findings)
+
+
+def _devices(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    from composer.composefile.resources import devices
+
+    return devices(node, path, base, findings)
+
+
+def _gpus(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+    from composer.composefile.resources import gpus
+
+    return gpus(node, path, base, findings)
 
 
 def _life(name: str) -> Rule:
@@ -353,6 +369,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "depends_on": _dependencies,
     "deploy": _deploy,
     "develop": _life("develop"),
+    "devices": _devices,
     "dns": _servers,
     "dns_opt": _resolver_options,
     "dns_search": _search_domains,
@@ -362,6 +379,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "environment": paired,
     "expose": _exposed,
     "extra_hosts": _extra_hosts,
+    "gpus": _gpus,
     "healthcheck": _life("healthcheck"),
     "label_file": _files,
     "labels": _labelled,

@@ -6,8 +6,8 @@ this one meet nothing they do not know.
 
 from __future__ import annotations
 
-from composer.composefile.kinds import KINDS, WrongKind, is_yaml_1_1_bool
-from composer.composefile.shapes import CHOICES, NULL_HERE, ONCE, SHAPES, Choice, Shape
+from composer.composefile.kinds import KINDS, Shape, WrongKind, is_yaml_1_1_bool
+from composer.composefile.shapes import CHOICES, NULL_HERE, ONCE, SHAPES, Choice
 from composer.composefile.support import NO_EXTENSIONS, Support, keys_of
 from composer.composefile.tree import Findings, Mark, Node, Path, Scalar, shown
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from composer.composefile.tree import Date, Scalar, go_text, shown
-from composer.model.values import parse_bytes, parse_duration
+from composer.model.values import MAX_INT64, parse_bytes, parse_duration
 
 _MOST = (1 << 31) - 1
+_ALL_PERCENT = 100
 _YES = frozenset({"true", "y", "yes", "on"})
 _NO = frozenset({"false", "n", "no", "off"})
 
@@ -157,6 +159,42 @@ def _seconds(value: Scalar) -> Scalar:
     return float(number) if isinstance(number, (int, float)) else None
 
 
+def _whole_size(value: Scalar) -> Scalar:
+    """A size for which the specification wants a whole number or a string."""
+    if isinstance(value, float):
+        raise _mistyped("a whole number or a size", value, quotes=False)
+    return _bytes(value)
+
+
+def _size_text(value: Scalar) -> Scalar:
+    """A size for which the specification wants a string."""
+    if not isinstance(value, str):
+        raise _mistyped("a size", value)
+    return _bytes(value)
+
+
+def _size_or_none(value: Scalar) -> Scalar:
+    """A size, or -1 for no limit."""
+    return -1 if value in (-1, "-1") else _bytes(value)
+
+
+def _cut(value: Scalar) -> Scalar:
+    """A whole number; of a fractional one the fraction is dropped, as docker compose does."""
+    return int(value) if isinstance(value, float) and abs(value) < MAX_INT64 else _whole(value)
+
+
+def _percent(value: Scalar) -> Scalar:
+    number = _count(value)
+    if not isinstance(number, int) or number > _ALL_PERCENT:
+        raise WrongKind(f"must be 0 to 100: {number}")
+    return number
+
+
+def _how_many(value: Scalar) -> Scalar:
+    """How many devices; -1 is all."""
+    return -1 if value == "all" else _whole(value)
+
+
 def _octal(value: Scalar) -> Scalar:
     """A file mode: YAML reads `0700` as octal already, a string is read so here."""
     if isinstance(value, str) and value and not value.strip("01234567"):
@@ -193,6 +231,12 @@ KINDS: Mapping[str, Callable[[Scalar], Scalar]] = {
     "limit": _limit,
     "number": _number,
     "bytes": _bytes,
+    "whole size": _whole_size,
+    "size text": _size_text,
+    "size or none": _size_or_none,
+    "cut": _cut,
+    "percent": _percent,
+    "how many": _how_many,
     "duration": _duration,
     "seconds": _seconds,
     "octal": _octal,
@@ -214,11 +258,33 @@ NAMES: Mapping[str, str] = {
     "limit": "a whole number",
     "number": "a number",
     "bytes": "a size",
+    "whole size": "a size",
+    "size text": "a size",
+    "size or none": "a size",
+    "cut": "a whole number",
+    "percent": "a whole number",
+    "how many": "a whole number or all",
     "duration": "a duration",
     "seconds": "a duration",
     "octal": "a file mode",
     "file mode": "a file mode",
 }
+
+
+class Shape(NamedTuple):
+    """What one place accepts; "" means "not this form".
+
+    `scalar`, `items`, `entries` name the kind of a single value, of a list's items, of a mapping's values. The kind
+    `*` means "by the table, one pattern further down"; `keys` a mapping with the specification's keys only.
+    """
+
+    scalar: str = ""
+    items: str = ""
+    entries: str = ""
+
+    def __str__(self) -> str:
+        forms = [NAMES.get(self.scalar, ""), "a list" if self.items else "", "a mapping" if self.entries else ""]
+        return " or ".join(form for form in forms if form)
 
 
 def is_yaml_1_1_bool(value: Scalar) -> bool:

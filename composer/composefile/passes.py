@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from composer.composefile.bind import LIFE, bind_service, canonical_project
+from composer.composefile.bind import LIFE, RESOURCES, bind_service, canonical_project
 from composer.composefile.checks import check_nulls, did_you_mean
 from composer.composefile.consistency import check_services, load_seccomp, named_volumes, read_or_complain, replicas_of
 from composer.composefile.environment import Reader, labelled, resolved
@@ -23,6 +23,7 @@ from composer.model.service import Project, Service, Volume
 
 if TYPE_CHECKING:
     from composer.composefile.raw import RawStack, Variable
+    from composer.model.resources import StackLimits
 
 
 class StackText(NamedTuple):
@@ -156,6 +157,7 @@ def _assembled(
         from composer.composefile.process import check_processes
 
         check_processes(enabled, findings)
+    _check_resources(tree, enabled, findings)
     volumes = _volumes(name, tree, enabled, findings)
     if _has_file_objects(tree, enabled):
         from composer.composefile.fileobjects import check_file_objects
@@ -212,6 +214,7 @@ def _assembled(
         networks=real,
         volumes=volumes,
         file_objects=objects,
+        limits=_stack_limits(tree.at("x-jocker", "limits")),
         address_pool=tuple(item.text for item in pool.elements) if pool else (),
         environment=environment,
         warnings=tuple(findings.warnings),
@@ -219,6 +222,30 @@ def _assembled(
         seccomp_profiles=seccomp,
         canonical=canonical_project(name, tree, enabled, normal="normal" not in sources.as_written),
     )
+
+
+def _check_resources(tree: Node, services: Mapping[str, Node], findings: Findings) -> None:
+    limits = tree.at("x-jocker", "limits")
+    if limits is not None or any(map(_has_resources, services.values())):
+        from composer.composefile.resources import check_resources
+
+        check_resources(services, limits, findings)
+
+
+def _has_resources(service: Node) -> bool:
+    return (
+        not RESOURCES.isdisjoint(service.items)
+        or "mem_limit" in service.items
+        or service.at("deploy", "resources") is not None
+    )
+
+
+def _stack_limits(node: Node | None) -> StackLimits | None:
+    if node is None or not node.items:
+        return None
+    from composer.composefile.resourcebind import bind_stack_limits
+
+    return bind_stack_limits(node)
 
 
 def _entries(tree: Node, section: str) -> dict[str, Node]:

@@ -5,24 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from composer.composefile.kinds import NAMES
-
-
-class Shape(NamedTuple):
-    """What one place accepts; "" means "not this form".
-
-    `scalar`, `items`, `entries` name the kind of a single value, of a list's items, of a mapping's values. The kind
-    `*` means "by the table, one pattern further down"; `keys` a mapping with the specification's keys only.
-    """
-
-    scalar: str = ""
-    items: str = ""
-    entries: str = ""
-
-    def __str__(self) -> str:
-        forms = [NAMES.get(self.scalar, ""), "a list" if self.items else "", "a mapping" if self.entries else ""]
-        return " or ".join(form for form in forms if form)
-
+from composer.composefile.kinds import Shape
+from composer.composefile.resourceshapes import RESOURCES
 
 _TEXT = Shape(scalar="text")
 _BOOL = Shape(scalar="bool")
@@ -365,12 +349,16 @@ SHAPES: Final[Mapping[str, Shape]] = {
     "version": _TEXT,
     "services": _NAMED,
     "services.*": _KEYS,
-    **{f"services.*.{key}": shape for key, shape in {**_SERVICE, **_LIFE}.items()},
+    **{f"services.*.{key}": shape for key, shape in {**_SERVICE, **_LIFE, **RESOURCES}.items()},
     **{f"services.*.build{key}": shape for key, shape in _BUILD.items()},
     "volumes": _NAMED,
     **{f"volumes.*{key}": shape for key, shape in _VOLUME.items()},
     **{f"x-jocker{key}": shape for key, shape in _RETRY.items()},
     "x-jocker.address_pool": _TEXT_OR_TEXTS,
+    "x-jocker.limits": _KEYS,
+    "x-jocker.limits.cpus": Shape(scalar="number"),
+    "x-jocker.limits.memory": _BYTES,
+    "x-jocker.limits.pids": _COUNT,
     **{f"services.*.x-jocker{key}": shape for key, shape in _RETRY.items()},
 }
 
@@ -389,6 +377,9 @@ NULL_HERE: Final = frozenset({
     "services.*.networks.*",
     "services.*.pid",
     "services.*.deploy",
+    "services.*.gpus[].options.*",
+    "services.*.deploy.resources.reservations.devices[].options.*",
+    "services.*.storage_opt.*",
     "services.*.environment.*",
     "services.*.labels.*",
     "services.*.logging.options.*",
@@ -469,6 +460,7 @@ CHOICES: Final[Mapping[str, Choice]] = {
     "services.*.deploy.update_config.failure_action": Choice("action", ("continue", "pause", "rollback", "")),
     "services.*.deploy.update_config.order": Choice("order", ("start-first", "stop-first")),
     "services.*.develop.watch[].action": Choice("action", ("rebuild", "sync", "restart", "sync+restart", "sync+exec")),
+    "services.*.gpus": Choice("value", ("all",)),
     "services.*.cgroup": Choice("cgroup namespace", ("host", "private")),
     "networks.*.ipam.driver": Choice("IPAM driver", ("default", ""), later_prefixes=("",)),
     "services.*.env_file[].format": Choice("format", ("raw", "")),

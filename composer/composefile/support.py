@@ -25,6 +25,12 @@ Key = tuple[str, Support, str]
 """One line of the table: `services.*.volumes[].bind.selinux`, what we do, and why if it needs saying."""
 
 _FILE_REFERENCE = "gid mode source target uid"
+_LIMITS = """
+    blkio_config cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpuset device_cgroup_rules devices gpus
+    mem_reservation mem_swappiness memswap_limit oom_kill_disable oom_score_adj """
+_RATES = "path rate"
+_DEVICE_REQUEST = "capabilities count device_ids driver options"
+_RESERVED = "services.*.deploy.resources.reservations"
 # `*` stands for a name the user chose, `[]` for an item of a list
 _SUPPORTED: Final[Mapping[str, str]] = {
     "": "configs include name networks secrets services volumes x-jocker",
@@ -37,7 +43,8 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "networks.*.ipam.config[]": "aux_addresses gateway ip_range subnet",
     "secrets.*": "environment external file",
     "secrets.*.external": "name",
-    "services.*": """
+    "services.*": _LIMITS
+    + """
         annotations attach build cap_add cap_drop cgroup command configs container_name cpus depends_on deploy dns
         dns_opt dns_search domainname entrypoint env_file environment expose extends external_links extra_hosts
         group_add hostname image init ipc isolation label_file labels links logging mac_address mem_limit network_mode
@@ -49,9 +56,23 @@ _SUPPORTED: Final[Mapping[str, str]] = {
         no_cache_filter platforms privileged pull secrets shm_size ssh tags target ulimits""",
     "services.*.build.secrets[]": "source target",
     "services.*.build.ulimits.*": "hard soft",
+    "services.*.blkio_config": (
+        "device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device"
+    ),
+    "services.*.blkio_config.device_read_bps[]": _RATES,
+    "services.*.blkio_config.device_read_iops[]": _RATES,
+    "services.*.blkio_config.device_write_bps[]": _RATES,
+    "services.*.blkio_config.device_write_iops[]": _RATES,
+    "services.*.blkio_config.weight_device[]": "path weight",
     "services.*.depends_on.*": "condition required restart",
     "services.*.configs[]": _FILE_REFERENCE,
-    "services.*.deploy": "mode replicas restart_policy",
+    "services.*.deploy": "mode replicas resources restart_policy",
+    "services.*.deploy.resources": "limits reservations",
+    "services.*.deploy.resources.limits": "cpus memory pids",
+    _RESERVED: "devices memory",
+    f"{_RESERVED}.devices[]": _DEVICE_REQUEST,
+    "services.*.devices[]": "permissions source target",
+    "services.*.gpus[]": _DEVICE_REQUEST,
     "services.*.deploy.restart_policy": "condition",
     "services.*.logging": "driver options",
     "services.*.env_file[]": "format path required",
@@ -70,7 +91,8 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "services.*.x-jocker.retry": "attempts max_wait on wait",
     "volumes.*": "driver driver_opts external labels name",
     "volumes.*.external": "name",
-    "x-jocker": "address_pool retry template",
+    "x-jocker": "address_pool limits retry template",
+    "x-jocker.limits": "cpus memory pids",
     "x-jocker.retry": "attempts max_wait on wait",
 }
 _HOOK = "command environment privileged user working_dir"
@@ -81,10 +103,13 @@ _NO_EFFECT: Final[Mapping[str, str]] = {
     "secrets.*": "labels name",
     "networks.*": "attachable",
     "networks.*.ipam": "options",
-    "services.*": "develop pull_refresh_after",
+    "services.*": "cpu_count cpu_percent develop pull_refresh_after",
     "services.*.deploy": "endpoint_mode labels placement rollback_config update_config",
     "services.*.deploy.placement": "constraints max_replicas_per_node preferences",
     "services.*.deploy.placement.preferences[]": "spread",
+    _RESERVED: "cpus generic_resources",
+    f"{_RESERVED}.generic_resources[]": "discrete_resource_spec",
+    f"{_RESERVED}.generic_resources[].discrete_resource_spec": "kind value",
     "services.*.deploy.rollback_config": _UPDATE,
     "services.*.deploy.update_config": _UPDATE,
     "services.*.develop": "watch",
@@ -96,31 +121,10 @@ _NO_EFFECT: Final[Mapping[str, str]] = {
     "services.*.volumes[]": "consistency",
     "services.*.volumes[].bind": "selinux",
 }
-_RATES = "path rate"
-_DEVICE_REQUEST = "capabilities count device_ids driver options"
 _LATER: Final[Mapping[str, str]] = {
     "services.*": """
-        blkio_config cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpuset
-        device_cgroup_rules devices gpus healthcheck mem_reservation mem_swappiness memswap_limit
-        oom_kill_disable oom_score_adj post_start pre_start pre_stop provider storage_opt volumes_from""",
-    "services.*.blkio_config": (
-        "device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device"
-    ),
-    "services.*.blkio_config.device_read_bps[]": _RATES,
-    "services.*.blkio_config.device_read_iops[]": _RATES,
-    "services.*.blkio_config.device_write_bps[]": _RATES,
-    "services.*.blkio_config.device_write_iops[]": _RATES,
-    "services.*.blkio_config.weight_device[]": "path weight",
-    "services.*.deploy": "resources",
-    "services.*.deploy.resources": "limits reservations",
-    "services.*.deploy.resources.limits": "cpus memory pids",
-    "services.*.deploy.resources.reservations": "cpus devices generic_resources memory",
-    "services.*.deploy.resources.reservations.devices[]": _DEVICE_REQUEST,
-    "services.*.deploy.resources.reservations.generic_resources[]": "discrete_resource_spec",
-    "services.*.deploy.resources.reservations.generic_resources[].discrete_resource_spec": "kind value",
+        healthcheck post_start pre_start pre_stop provider volumes_from""",
     "services.*.deploy.restart_policy": "delay max_attempts window",
-    "services.*.devices[]": "permissions source target",
-    "services.*.gpus[]": _DEVICE_REQUEST,
     "services.*.healthcheck": "interval retries start_interval start_period test timeout",
     "services.*.post_start[]": _HOOK,
     "services.*.pre_start[]": f"{_HOOK} image per_replica",
@@ -133,7 +137,7 @@ _LATER: Final[Mapping[str, str]] = {
 _REFUSED: Final[Mapping[str, str]] = {
     "": "models",
     "models.*": "context_size model name runtime_flags",
-    "services.*": "cgroup_parent credential_spec models use_api_socket",
+    "services.*": "cgroup_parent credential_spec models storage_opt use_api_socket",
     "services.*.models.*": "endpoint_var model_var",
     "services.*.networks.*": "driver_opts",
     "configs.*": "template_driver",
@@ -189,6 +193,20 @@ _NOTES: Final[Mapping[str, str]] = {
     "services.*.deploy.restart_policy.condition": "none",
     "services.*.deploy.rollback_config": "nothing is rolled back",
     "services.*.deploy.update_config": "all replicas are replaced at once",
+    "services.*.cpu_count": "for Windows: docker on Linux ignores it, too",
+    "services.*.cpu_percent": "for Windows: docker on Linux ignores it, too",
+    _RESERVED: "memory and devices",
+    f"{_RESERVED}.cpus": "a hint to whoever places containers on machines",
+    f"{_RESERVED}.generic_resources": "a hint to whoever places containers on machines",
+    "services.*.gpus": "through CDI",
+    f"{_RESERVED}.devices": "through CDI",
+    "services.*.mem_swappiness": "cgroup v1",
+    "services.*.oom_kill_disable": "cgroup v1",
+    "services.*.cpu_rt_period": "cgroup v1, where the kernel has RT_GROUP_SCHED",
+    "services.*.cpu_rt_runtime": "cgroup v1, where the kernel has RT_GROUP_SCHED",
+    "services.*.storage_opt": (
+        "what a container writes lies beside the others' on one file system: jocker sets no quotas there"
+    ),
     "services.*.develop": "for watching only",
     "services.*.healthcheck.disable": "also the test NONE",
     "services.*.models": "no model runner here",
@@ -218,8 +236,12 @@ _NOTES: Final[Mapping[str, str]] = {
 
 NO_EXTENSIONS: Final = frozenset({"services.*.env_file[]", "services.*.x-jocker", "services.*.x-jocker.retry"}) | {
     "include[]",
+    "services.*.blkio_config",
+    *(f"services.*.blkio_config.device_{way}_{unit}[]" for way in ("read", "write") for unit in ("bps", "iops")),
+    "services.*.blkio_config.weight_device[]",
     "services.*.extends",
     "x-jocker",
+    "x-jocker.limits",
     "x-jocker.retry",
 }
 """Mappings in which even `x-…` is unknown."""

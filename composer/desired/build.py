@@ -68,6 +68,7 @@ def desire(
         disabled=frozenset(project.disabled),
         networks=networks.desired_networks(project),
         volumes=_volumes(project),
+        limits=project.limits,
     )
 
 
@@ -180,6 +181,7 @@ def _spec(project: Project, service: Service, image: ImageConfig | None, digests
         shm_size=service.shm_size or DEFAULT_SHM_SIZE,
         extra_hosts=service.extra_hosts,
         template=service.template or "",
+        resources=service.resources,
         files=tuple(_given(file, digests) for file in service.files),
         logging=service.log.as_texts() if service.log else {},
         runtime=(service.runtime and runtime_name(service.runtime)) or "",

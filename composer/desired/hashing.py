@@ -8,7 +8,7 @@ from typing import Any
 
 from composer.desired.state import ContainerSpec, DesiredContainer, Endpoint
 from composer.digest import sha256_hex
-from composer.frozen import fields_of
+from composer.frozen import fields_of, replace
 from composer.model.fileobject import GivenFile
 from composer.model.network import Port
 from composer.model.service import AnonymousVolume, BindMount, Mount, NamedVolume, TmpfsMount, Ulimit
@@ -18,7 +18,7 @@ HASH_VERSION = 1
 
 _LATER = frozenset({
     *("domainname", "networks", "ports", "expose", "dns", "dns_search", "dns_opt", "links"),
-    *("pid", "ipc", "uts", "cgroup", "files", "logging", "runtime", "attach"),
+    *("pid", "ipc", "uts", "cgroup", "files", "logging", "runtime", "attach", "resources"),
 })  # fmt: skip
 """Fields that earlier versions did not have: they count when they say something else than by default, so that what does
 not use them keeps its hash."""
@@ -50,6 +50,10 @@ def spec_to_json(spec: ContainerSpec) -> dict[str, Any]:
             value = [{"type": _KIND_NAMES[type(mount)], **mount._asdict()} for mount in value]
         elif name in {"networks", "ports", "files"}:
             value = [one._asdict() for one in value]
+        elif name == "resources" and value is not None:
+            from composer.desired.resources import resources_to_json
+
+            value = resources_to_json(value)
         plain[name] = _plain(value)
     return plain
 
@@ -82,12 +86,17 @@ def spec_from_json(plain: Mapping[str, Any]) -> ContainerSpec:
     for name in _MAPPINGS:
         fields[name] = dict(fields.get(name, {}))
         _texts([*fields[name].values()])
+    resources = fields.pop("resources", None)
     spec = ContainerSpec(**fields)
     for name in fields_of(ContainerSpec):
         value, wanted = getattr(spec, name), type(getattr(_SAMPLE, name))
         if type(value) is not wanted and not (wanted is float and type(value) is int):
             raise TypeError(f"{name}: {value!r} is not {wanted.__name__}")
-    return spec
+    if resources is None:
+        return spec
+    from composer.desired.resources import resources_from_json
+
+    return replace(spec, resources=resources_from_json(dict(resources)))
 
 
 def _endpoint(plain: Mapping[str, Any]) -> Endpoint:

@@ -22,6 +22,7 @@ from composer.model.service import (
 
 if TYPE_CHECKING:
     from composer.model.building import Build
+    from composer.model.resources import Resources, StackLimits
 
 __all__ = [
     "AnonymousVolume",
@@ -112,6 +113,8 @@ class ContainerSpec:
     shm_size: int = 64 * 1024 * 1024
     extra_hosts: tuple[tuple[str, str], ...] = ()
     template: str = ""
+    resources: Resources | None = None
+    """Limits besides those above, devices, GPUs; None = none of it."""
     files: tuple[GivenFile, ...] = ()
     """Secrets and configs, by target."""
     logging: Mapping[str, str] = field(factory=dict)
@@ -209,7 +212,7 @@ class DesiredVolume:
 @frozen(shown=False)
 class DesiredStack:
     """The whole stack. `disabled` are services of inactive profiles, or left out by `up SERVICE`: not orphans.
-    `networks` and `volumes` are those of the services, by real name.
+    `networks` and `volumes` are those of the services, by real name. `limits` are for all its containers together.
     """
 
     project: str
@@ -217,3 +220,4 @@ class DesiredStack:
     disabled: frozenset[str] = frozenset()
     networks: Mapping[str, DesiredNetwork] = field(factory=dict)
     volumes: Mapping[str, DesiredVolume] = field(factory=dict)
+    limits: StackLimits | None = None

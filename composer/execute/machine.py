@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from composer.actual.parse import desired_of, record_of
 from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolume, NamedVolume
 from composer.errors import ContainerError, DiedAtOnce, Interrupted, JockerError, MachineError
-from composer.execute import etcfiles
+from composer.execute import devicing, etcfiles
+from composer.execute.endings import ending
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
 from composer.host import cgroup, net_paths, networks, overlay, process, records, volumes
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from composer.host.givenfiles import Contents
     from composer.plan.steps import BuildImage, Member
 
-_BY_SIGNAL = 128
 _LOOK_UP_EVERY = 0.2
 """Seconds between two looks whether the user has had enough of waiting."""
 _DIES_WITHIN = 2.0
@@ -161,7 +160,7 @@ class Machine:
         replaces: str,
         volumes: Mapping[str, str],
         stdin_once: bool = False,
-    ) -> None:
+    ) -> str:
         """Record, rootfs, volumes, bundle, runtime: in this order, so that a crash leaves what can be found again.
 
         If it fails nothing of it is left; volumes that were carried over are kept. `stdin_once`: its input ends when
@@ -177,6 +176,7 @@ class Machine:
         except BaseException:
             self._discard(container_id, container.project, keep=frozenset(volumes.values()))
             raise
+        return devicing.left_out(container, self.facts) if container.spec.resources else ""
 
     def _make(self, container: DesiredContainer, record: dict[str, Any], *, stdin_once: bool = False) -> None:
         from composer.execute import storing
@@ -263,6 +263,7 @@ class Machine:
             files=etcfiles.sources(self._paths, container_id),
             namespaces=namespaces,
             given_files=self._given_files(container, container_id),
+            found=devicing.found(container, self.facts),
             volumes={target: volumes.path(self._paths, name) for target, name in (*named.items(), *by_name)},
         )
 
@@ -341,18 +342,7 @@ class Machine:
             return
         if code != 0:
             record = self._record(container_id)
-            raise DiedAtOnce(f"{record['name']} {self._ending(record, code)}, at once", code)
-
-    def _ending(self, record: dict[str, Any], code: int | None) -> str:
-        """How a container came to its end, in words."""
-        if cgroup.out_of_memory_kills(f"{self._paths.stack_cgroup(record['project'])}/{record['id']}"):
-            limit = record["spec"].get("mem_limit")
-            return f"ran out of memory{f' (its mem_limit is {limit >> 20} MiB)' if limit else ''}"
-        if code is None:
-            return "ended, and nobody knows how"
-        if code > _BY_SIGNAL and code - _BY_SIGNAL in set(signal.Signals):
-            return f"was ended by {signal.Signals(code - _BY_SIGNAL).name} (code {code})"
-        return f"exited with code {code}"
+            raise DiedAtOnce(f"{record['name']} {ending(self._paths, record, code)}, at once", code)
 
     def _record(self, container_id: str) -> dict[str, Any]:
         record = records.read(self._paths, container_id)
@@ -415,7 +405,7 @@ class Machine:
         code = self._wait(container_id)
         if code == 0:
             return ""
-        message = f'service "{record["service"]}" did not complete successfully: it {self._ending(record, code)}'
+        message = f'service "{record["service"]}" did not complete successfully: it {ending(self._paths, record, code)}'
         if required:
             raise ContainerError(message)
         return message

@@ -56,7 +56,7 @@ class Host(Protocol):
 
     def create_container(
         self, container: DesiredContainer, container_id: str, *, replaces: str, volumes: Mapping[str, str]
-    ) -> None: ...
+    ) -> str: ...
 
     def start_container(self, container_id: str, retry: Retry | None, on_retry: OnRetry) -> None: ...
 
@@ -85,7 +85,9 @@ def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetr
         case CreateNetwork() | RepairNetwork() | RemoveNetwork() | AssignAddresses() | CreateVolume() | RemoveVolume():
             _perform_around(step, host)
         case CreateContainer():
-            host.create_container(step.container, step.container_id, replaces=step.replaces, volumes=step.volumes)
+            return host.create_container(
+                step.container, step.container_id, replaces=step.replaces, volumes=step.volumes
+            )
         case StartContainer():
             host.start_container(step.container_id, step.retry, on_retry)
         case StopContainer():

@@ -14,6 +14,7 @@ from composer.model.process import Log
 if TYPE_CHECKING:
     from composer.model.building import Build
     from composer.model.life import Life
+    from composer.model.resources import Resources, StackLimits
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 PullPolicy = Literal["always", "never", "missing", "build"]
@@ -179,6 +180,8 @@ class Service:
     log: Log | None = None
     template: str | None = None
     retry: Retry | None = None
+    resources: Resources | None = None
+    """Limits besides those above, devices, GPUs; None = none of it."""
     life: Life | None = None
     """Restart policy, health check, hooks and the like; None = none of it."""
 
@@ -205,6 +208,8 @@ class Project:
     """Secrets and configs by kind and key, those that enabled services use."""
     address_pool: tuple[str, ...] = ()
     """`x-jocker: {address_pool: …}`: CIDRs that networks without a subnet of their own get theirs from."""
+    limits: StackLimits | None = None
+    """`x-jocker: {limits: …}`: what all containers may use together; None = whatever is there."""
     environment: Mapping[str, str] = field(factory=dict)
     warnings: tuple[str, ...] = ()
     refusals: tuple[Complaint, ...] = ()

@@ -63,6 +63,14 @@ def _mounts(old: Any, new: Any) -> Iterator[str]:
         yield "volumes: in another order"
 
 
+def _resources(old: Any, new: Any) -> Iterator[str]:
+    """By the keys of the stack file: only what is set is recorded."""
+    before, after = (found if isinstance(found, Mapping) else {} for found in (old, new))
+    for key in sorted({*before, *after}):
+        if before.get(key, _UNSET) != after.get(key, _UNSET):
+            yield _change(_word(key), before.get(key, _UNSET), after.get(key, _UNSET))
+
+
 def _networks(old: Any, new: Any) -> Iterator[str]:
     before, after = _by_network(old), _by_network(new)
     for network in sorted({*before, *after}):
@@ -232,5 +240,6 @@ _LISTS: Mapping[str, Callable[[Any, Any], Iterator[str]]] = {
     "files": _files,
     "mounts": _mounts,
     "networks": _networks,
+    "resources": _resources,
 }
 """Fields told item by item."""

@@ -63,8 +63,8 @@ class Case(NamedTuple):
 RUNNING = (
     Case("--version", TYPER, 12),
     Case("version", TYPER, 13),
-    Case("ps", set(), 55),
-    Case("-p web ps", set(), 55),
+    Case("ps", set(), 56),
+    Case("-p web ps", set(), 56),
     Case("ps --format json", TYPER, 60),
     Case("config", YAML, 50),
     Case("config --quiet", YAML, 50),
@@ -76,7 +76,7 @@ RUNNING = (
 """With a stack that is up, as its file says."""
 
 NOTHING_THERE = (
-    Case("ps", set(), 55),
+    Case("ps", set(), 56),
     Case("plan", YAML, 85),
     Case("down", YAML, 85),
     Case("-p web down", set(), 80),

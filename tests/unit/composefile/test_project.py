@@ -226,8 +226,8 @@ def test_the_name_is_found_without_yaml_only_where_that_is_sure(text: str, sure:
 
 
 def test_unsupported_keys_and_unknown_ones_are_told_together() -> None:
-    assert complaints_of({"service": "storage_opt: {size: 1g}\nfoo: 1\nuser: 5"}) == [
-        "jocker.yml:5:5  services.a.storage_opt: not supported yet",
+    assert complaints_of({"service": "volumes_from: [b]\nfoo: 1\nuser: 5"}) == [
+        "jocker.yml:5:5  services.a.volumes_from: not supported yet",
         "jocker.yml:6:5  services.a.foo: unknown key",
         'jocker.yml:7:11  services.a.user: must be a string, not the number 5 (put it in quotes: "5")',
     ]

@@ -22,6 +22,7 @@ from composer.desired.state import (
     Ulimit,
 )
 from composer.frozen import replace
+from composer.model.resources import Device, DeviceRequest, DiskLimit, Resources
 
 FULL = ContainerSpec(
     image="docker.io/library/app:1",
@@ -78,6 +79,14 @@ NETWORKED = replace(
     ipc="shareable",
     uts="host",
     cgroup="private",
+    resources=Resources(
+        cpu_shares=512,
+        oom_kill_disable=True,
+        device_read_bps=(DiskLimit("/dev/sda", 5),),
+        device_cgroup_rules=("c 1:3 r",),
+        devices=(Device("/dev/null", "/dev/x", "r"),),
+        gpus=(DeviceRequest("nvidia", 0, ("0",), ("gpu",), (("a", "b"),)),),
+    ),
     files=(GivenFile("secret", "/run/secrets/a", 1, 2, 0o400, "d"),),
     logging={"driver": "none"},
     runtime="crun",

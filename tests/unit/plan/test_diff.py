@@ -19,6 +19,7 @@ from composer.desired.state import (
     Ulimit,
 )
 from composer.frozen import replace
+from composer.model.resources import Resources
 from composer.plan.diff import differences, looks_secret, summary
 
 BASE = ContainerSpec(image="docker.io/library/app:1", image_id="sha256:" + "a" * 64)
@@ -124,11 +125,12 @@ def test_every_field_that_is_hashed_is_told() -> None:
         "networks": (Endpoint("p_back", ("web",)),),
         "ports": (Port(80, "8080"),),
         "links": (("database", "db"),),
+        "resources": Resources(cpu_shares=5),
         "files": (GivenFile("secret", "/run/secrets/a"),),
         "attach": False,
     }
     for name in ContainerSpec.__slots__:
-        value = special.get(name, samples[type(getattr(BASE, name))])
+        value = special[name] if name in special else samples[type(getattr(BASE, name))]
         assert len(between(BASE, replace(BASE, **{name: value}))) == 1, name
 
 
