@@ -159,7 +159,7 @@ def _check_names(service: Node, path: Path, findings: Findings) -> None:
         )
     profiles = service.at("profiles")
     for index, profile in enumerate(profiles.elements if profiles else ()):
-        if profile.text[:1] not in _NAME_START or not _NAME_REST.issuperset(profile.text):
+        if profile.text and (profile.text[0] not in _NAME_START or not _NAME_REST.issuperset(profile.text)):
             hint = "letters, digits, dots, dashes, underscores; a letter or digit first"
             here = (*path, "profiles", index)
             findings.complain(f"{shown(profile.text)!r} cannot be a profile's name", profile.mark, here, hint)

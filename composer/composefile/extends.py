@@ -133,7 +133,7 @@ class _Chains:
             if (id(home), name) in self.done:
                 break
             extends = service.items.get("extends")
-            if extends is None or extends.value is None or extends.tag == "reset":
+            if extends is None or extends.tag == "reset":
                 break
             seen[home.path, name] = None
             home, name = self._next(home, name, extends, seen)
@@ -146,6 +146,9 @@ class _Chains:
         path: Path = ("services", name, "extends")
         complain = self.findings.complain
         wanted = extends.items.get("service") if isinstance(extends.value, dict) else extends
+        if extends.value is None:
+            complain("names no service", extends.key or extends.mark, path, "remove the key, or give it a value")
+            return None, ""
         if wanted is None or not wanted.text:
             if not self.findings.touches(path):
                 complain("`service` is missing", extends.mark, path, "write {service: NAME, file: FILE}")

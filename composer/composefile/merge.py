@@ -147,7 +147,7 @@ def _merge(left: Node, right: Node, path: Path, pattern: str, findings: Findings
         if pattern == _SUBNETS:
             return Node(_by_subnet(left.value, right.value, path, findings), right.mark, right.key)
         return Node(_unique([*left.value, *right.value], pattern), right.mark, right.key)
-    if _form(left) != _form(right) and not any(str(key).startswith("x-") for key in path):
+    if isinstance(left.value, (dict, list)):
         hint = f"it is {_form(left)} in {left.mark.source.name}:{left.mark.line}; `!override` replaces it"
         findings.complain(f"{_form(right)} cannot override {_form(left)}", right.mark, path, hint)
         return left

@@ -113,15 +113,17 @@ def _merged(
     tree = Loading(read, sources.cwd, findings).model(files, context)
     if unreadable:
         findings.raise_if_any()
+    if not tree.items and not findings.complaints:
+        findings.complain("nothing is left of the stack once all is merged", documents[-1].mark, ())
     return name, context, tree
 
 
 def _documents(file: StackText, findings: Findings) -> tuple[Node, ...]:
-    return tuple(
-        node
-        for node in parse_yaml(file.text, file.name, findings)
-        if node.value is not None and node.value != {}
-    )  # fmt: skip
+    found = parse_yaml(file.text, file.name, findings)
+    for node in found if len(found) > 1 else ():
+        if node.value is None:
+            findings.complain("an empty document", node.mark, (), "remove its `---`")
+    return tuple(node for node in found if node.value is not None and node.value != {})
 
 
 def _assembled(
@@ -288,7 +290,7 @@ def _by_profile(
         node = service.at("profiles")
         return [item.text for item in node.elements] if node else []
 
-    active = set(profiles)
+    active = set(profiles) or {""}  # docker compose: an empty name is active as long as no other is
     for name in named:
         if name in services:
             active.update(profiles_of(services[name]))

@@ -26,7 +26,7 @@ _CORE = "tag:yaml.org,2002:"
 class _Open:
     """A collection whose end has not been read yet."""
 
-    __slots__ = ("anchor", "elements", "entries", "is_map", "key", "mark", "merges", "size", "tag")
+    __slots__ = ("anchor", "elements", "entries", "is_map", "key", "mark", "merged_at", "merges", "size", "tag")
 
     def __init__(self, mark: Mark, tag: str, anchor: str | None, *, is_map: bool) -> None:
         self.mark = mark
@@ -35,6 +35,7 @@ class _Open:
         self.is_map = is_map
         self.entries: dict[str, Node] = {}
         self.merges: list[Node] = []
+        self.merged_at: Mark | None = None
         self.elements: list[Node] = []
         self.key: tuple[str, Mark, bool] | None = None
         self.size = 1
@@ -224,7 +225,11 @@ class _Builder:
             container.elements.append(node)
             return
         key, mark, is_merge = container.key or ("", node.mark, False)
-        if is_merge:
+        if is_merge and container.merged_at is not None:
+            hint = f"it is already there in line {container.merged_at.line}; a list takes several"
+            self.findings.complain("this key is written twice", mark, self._path(), hint)
+        elif is_merge:
+            container.merged_at = mark
             self._merge(container, node)
         elif key in container.entries:
             first = container.entries[key].key
