@@ -40,7 +40,7 @@ class Recorder:
         self._running = 0
         self._lock = threading.Lock()
 
-    def pull_image(self, reference: str, on_progress: OnProgress) -> None:
+    def pull_image(self, reference: str, on_progress: OnProgress, platform: str = "") -> None:
         on_progress("1/2 MB")
         self._do(f"pull {reference}")
 

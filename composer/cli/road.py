@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from composer.actual.observe import observe, observe_stack
 from composer.actual.state import ActualStack
 from composer.cli.globals import Globals
-from composer.desired.build import desire
+from composer.desired.build import desire, wanted_platform
 from composer.desired.state import DesiredStack
 from composer.errors import StackFileError
 from composer.host.files import locked
 from composer.host.log_sizes import trim
 from composer.image.config import ImageConfig
-from composer.image.reference import normalise
+from composer.image.reference import normalise, parse_platform
 from composer.image.store import Store
 from composer.model.service import Project, Service
 from composer.paths import Paths
@@ -49,14 +49,31 @@ def load(options: Globals, services: tuple[str, ...] = ()) -> Project:
 
 
 def images(paths: Paths, project: Project) -> dict[str, ImageConfig]:
-    """The images of the project that are here, by normalised reference."""
+    """The images of the project that are here, by normalised reference; one for another platform than a service wants
+    is not.
+    """
     store = Store(paths)
+    users: dict[str, list[Service]] = {}
+    for service in project.services.values():
+        users.setdefault(normalise(service.image), []).append(service)
     found = {}
-    for reference in dict.fromkeys(normalise(service.image) for service in project.services.values()):
+    for reference, services in users.items():
         image = store.find(reference)
-        if image is not None:
+        platforms = [wanted for one in services if (wanted := wanted_platform(project, one)) is not None]
+        if image is not None and all(one.takes(image.architecture, image.variant) for one in platforms):
             found[reference] = image
     return found
+
+
+def foreign(stack: DesiredStack) -> tuple[str, ...]:
+    """A warning for each service whose image is for another machine than this one, though nobody asked for that."""
+    mine = parse_platform(os.uname().machine)
+    return tuple(
+        f'service "{name}": image {one.spec.image} is for {one.image_platform}, this machine is {mine}'
+        for name, one in stack.services.items()
+        if one.image_platform.count("/") and not one.platform
+        and mine is not None and not mine.takes(*f"{one.image_platform}/".split("/")[1:3])
+    )  # fmt: skip
 
 
 def contents_of(paths: Paths, project: Project, *, make_key: bool = False) -> Contents | None:
@@ -175,7 +192,7 @@ def up(options: Globals, project: Project, policy: Policy) -> View:
             apply(options, Plan(nodes=tuple(replace(one, after=_among(one.after, numbers)) for one in gets)))
             policy = replace(policy, pulled=frozenset(node.step.subject for node in gets))
             seen = view(paths, project, policy, contents)
-        warn(seen.plan.warnings)
+        warn((*seen.plan.warnings, *foreign(seen.desired)))
         apply(options, seen.plan, contents)
     return seen
 

@@ -15,7 +15,7 @@ from composer.cli.containers import variables
 from composer.cli.flags import BuildFirst, QuietBuild
 from composer.cli.globals import Globals, one_of
 from composer.cli.text import escape
-from composer.desired.build import oneoff
+from composer.desired.build import oneoff, wanted_platform
 from composer.desired.hashing import container_id
 from composer.desired.state import DesiredContainer, DesiredStack
 from composer.errors import CommandNotStarted, ImageNotFound, UsageError
@@ -211,11 +211,13 @@ def _prepare(
         from composer.plan.plan import Node, Plan
         from composer.plan.steps import PullImage
 
-        step = PullImage(subject=normalise(service.image), because="run", services=(service.name,))
+        platform = str(wanted_platform(project, service) or "")
+        step = PullImage(subject=normalise(service.image), because="run", services=(service.name,), platform=platform)
         road.apply(options, Plan(nodes=(Node(1, step),)))
     stack = road.desired(options.paths, only, contents, services=(service.name,))
     if not stack.services[service.name].image_present:
         raise ImageNotFound(f"image {service.image} is not here", hint=f"jocker image pull {service.image}")
+    road.warn(road.foreign(stack))
     return stack
 
 

@@ -59,12 +59,14 @@ def canonical_logging(node: Node) -> dict[str, Any]:
 # what this machine cannot do --------------------------------------------------------------------------
 def check_processes(services: Mapping[str, Node], findings: Findings) -> None:
     """Refuses what these services ask for and nobody here can give."""
+    images: dict[str, tuple[str, str]] = {}
     for name, service in services.items():
         path: Path = ("services", name)
         _check_word(service, path, "userns_mode", ("host",), "there are no user namespaces: root is root", findings)
         _check_word(service, path, "isolation", ("default",), "a kind of Windows", findings)
         _check_runtime(service, path, findings)
         _check_platform(service, path, findings)
+        _check_one_platform(name, service, images, findings)
         options = service.at("security_opt")
         if options is not None:
             refuse_security_options(options, (*path, "security_opt"), findings)
@@ -96,6 +98,18 @@ def _check_platform(service: Node, path: Path, findings: Findings) -> None:
     if parse_platform(node.text) is None:
         message = f"no platform that Linux can run: {shown(node.text)!r}"
         findings.refuse(message, node.mark, (*path, "platform"), "as in linux/amd64 or linux/arm64/v8")
+
+
+def _check_one_platform(name: str, service: Node, images: dict[str, tuple[str, str]], findings: Findings) -> None:
+    """`images`: for which platform each image is wanted, and by which service: a name means one image here."""
+    image, node = service.at("image"), service.at("platform")
+    if image is None or node is None or not node.text:
+        return
+    other, platform = images.setdefault(image.text, (name, node.text))
+    if platform != node.text:
+        message = f"the service {shown(other)} wants {shown(image.text)} for {shown(platform)}"
+        hint = "a name is one image here: name them by their digests, as in app@sha256:…"
+        findings.refuse(message, node.mark, ("services", name, "platform"), hint)
 
 
 def _check_log(log: Node, path: Path, findings: Findings) -> None:

@@ -220,7 +220,7 @@ _NOTES: Final[Mapping[str, str]] = {
     "services.*.isolation": "default; the others are kinds of Windows",
     "services.*.logging.driver": "k8s-file, json-file, local, journald, passthrough, none",
     "services.*.logging.options": "max-size and max-file; tag for journald",
-    "services.*.platform": "linux, any architecture",
+    "services.*.platform": "linux, any architecture; one for each name of an image",
     "services.*.pull_refresh_after": "docker compose does not know it",
     "services.*.runtime": "runc, crun, youki, or the path of one",
     "services.*.use_api_socket": "there is no engine whose socket it could be",

@@ -20,10 +20,10 @@ from composer.desired.names import (
     volume_labels,
 )
 from composer.desired.state import ContainerSpec, DesiredContainer, DesiredService, DesiredStack, DesiredVolume
-from composer.errors import Complaint, StackFileError
+from composer.errors import Complaint, StackFileError, UsageError
 from composer.frozen import replace
 from composer.image.config import ImageConfig
-from composer.image.reference import normalise
+from composer.image.reference import Platform, normalise, parse_platform
 from composer.model.fileobject import FileReference, GivenFile, Kind
 from composer.model.network import Port
 from composer.model.process import runtime_name
@@ -117,7 +117,20 @@ def _desire_service(project: Project, service: Service, image: ImageConfig | Non
         origins=tuple(project.file_objects[file.kind, file.key].origin for file in service.files),
         build=_build(project, service),
         image_is_named=service.image_is_named,
+        platform=str(wanted_platform(project, service) or ""),
+        image_platform="/".join(filter(None, ("linux", image.architecture, image.variant))) if image else "",
     )
+
+
+def wanted_platform(project: Project, service: Service) -> Platform | None:
+    """The platform that a service's image must be for, None if it does not matter. Raises `UsageError` for a
+    `DOCKER_DEFAULT_PLATFORM` that is none; of a service it has been refused before.
+    """
+    default = project.environment.get("DOCKER_DEFAULT_PLATFORM", "")
+    found = parse_platform(service.platform or default or "linux")
+    if found is None and not service.platform:
+        raise UsageError(f"DOCKER_DEFAULT_PLATFORM: no platform that Linux can run: {default!r}", hint="linux/amd64")
+    return found if found and found.architecture else None
 
 
 def _build(project: Project, service: Service) -> Build | None:

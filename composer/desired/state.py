@@ -167,6 +167,10 @@ class DesiredService:
     """How its image is made, with its labels; other services' images are named by reference."""
     image_is_named: bool = True
     """Whether the image has a name of the user's: only then it may be in a registry."""
+    platform: str = ""
+    """What its image must be for; "" = any."""
+    image_platform: str = ""
+    """What the image is for that is here."""
 
 
 @frozen(shown=False)

@@ -139,11 +139,11 @@ class Machine:
     def remove_volume(self, name: str) -> None:
         volumes.remove_named(self._paths, name)
 
-    def pull_image(self, reference: str, on_progress: OnProgress) -> None:
+    def pull_image(self, reference: str, on_progress: OnProgress, platform: str = "") -> None:
         """See `image.transfer.pull`."""
         from composer.image.transfer import pull
 
-        pull(self._store, reference, tls_verify=self._tls_verify, progress=on_progress)
+        pull(self._store, reference, tls_verify=self._tls_verify, progress=on_progress, wanted=platform)
 
     def build_image(self, step: BuildImage, on_progress: OnProgress) -> str:
         """See `execute.building`."""

@@ -38,7 +38,7 @@ class Host(Protocol):
     `interrupt` is called from another thread: what only waits gives up with `Interrupted`.
     """
 
-    def pull_image(self, reference: str, on_progress: OnProgress) -> None: ...
+    def pull_image(self, reference: str, on_progress: OnProgress, platform: str = "") -> None: ...
 
     def build_image(self, step: BuildImage, on_progress: OnProgress) -> str: ...
 
@@ -79,7 +79,7 @@ def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetr
     """Does it. Returns what is worth telling the user besides "done", mostly nothing."""
     match step:
         case PullImage():
-            host.pull_image(step.subject, on_progress)
+            host.pull_image(step.subject, on_progress, step.platform)
         case BuildImage():
             return host.build_image(step, on_progress)
         case CreateNetwork() | RepairNetwork() | RemoveNetwork() | AssignAddresses() | CreateVolume() | RemoveVolume():

@@ -112,6 +112,10 @@ class Platform(NamedTuple):
     def __str__(self) -> str:
         return "/".join(filter(None, self))
 
+    def takes(self, architecture: str, variant: str) -> bool:
+        """Whether an image that says this of itself will do; what it does not say is no obstacle."""
+        return architecture in {"", self.architecture} and (not self.variant or variant in {"", self.variant})
+
 
 def parse_platform(text: str) -> Platform | None:
     """`linux/arm64/v8`, `arm64`, `linux/x86_64` by containerd's rules; None for what is no platform of Linux.

@@ -19,7 +19,7 @@ from composer.host import records
 from composer.host.files import locked, make_private, read_json, write_atomic, write_json
 from composer.image.config import ImageConfig, parse_config
 from composer.image.layout import Manifest, parse_manifest
-from composer.image.reference import normalise, repository, tag
+from composer.image.reference import Platform, normalise, repository, tag
 from composer.paths import Paths
 
 OnProgress = Callable[[str], None]
@@ -185,9 +185,9 @@ class Store:
         *,
         temporary: str,
         on_progress: OnProgress = lambda _: None,
-        architecture: str = "",
+        platform: Platform | None = None,
     ) -> ImageConfig:
-        """Takes in one image inside `adding()`; `names` may be empty. `architecture`: refuse any other.
+        """Takes in one image inside `adding()`; `names` may be empty. `platform`: refuse any other.
 
         Verifies every digest. Raises `ImageRefused`, `ImageError` (full disk); then nothing of it is kept.
         """
@@ -197,7 +197,7 @@ class Store:
         manifest = parse_manifest(manifest_raw)
         digest = f"sha256:{sha256_hex(manifest_raw)}"
         config = parse_config(config_raw, reference=references[0] if references else "", manifest_digest=digest)
-        _check(manifest, config, config_raw, len(layers), architecture)
+        _check(manifest, config, config_raw, len(layers), platform)
         take_layers(self, manifest, config, layers, temporary=temporary, on_progress=on_progress)
         for blob_digest, raw in ((config.image_id, config_raw), (digest, manifest_raw)):
             write_atomic(self.blob_path(blob_digest), raw)
@@ -338,15 +338,16 @@ def _file_name(reference: str) -> str:
     return name if len(name) <= 200 else sha256_hex(reference.encode())
 
 
-def _check(manifest: Manifest, config: ImageConfig, raw: bytes, layers: int, architecture: str) -> None:
+def _check(manifest: Manifest, config: ImageConfig, raw: bytes, layers: int, platform: Platform | None) -> None:
     if manifest.config.digest != config.image_id or manifest.config.size != len(raw):
         raise ImageRefused("the config is not the one the manifest names")
     if not len(manifest.layers) == len(config.diff_ids) == layers:
         raise ImageRefused(f"the manifest has {len(manifest.layers)} layers, the config names {len(config.diff_ids)}")
     if config.os not in {"", "linux"}:
         raise ImageRefused(f"the image is for {config.os}")
-    if architecture and config.architecture not in {"", architecture}:
-        raise ImageRefused(f"the image is for {config.architecture}, not for {architecture}")
+    if platform and not platform.takes(config.architecture, config.variant):
+        own = "/".join(filter(None, (config.architecture, config.variant)))
+        raise ImageRefused(f"the image is for {own}, not for {str(platform).removeprefix('linux/')}")
 
 
 def display_names(record: ImageRecord) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from composer.host.machine_facts import architecture as normal_architecture
 from composer.host.proc import Command, require, run
 from composer.image.config import ImageConfig
 from composer.image.layout import parse_index, parse_manifest
-from composer.image.reference import normalise, repository, tag
+from composer.image.reference import Platform, normalise, parse_platform, repository, tag
 from composer.image.store import LayerSource, Store
 
 _TRANSIENT = (
@@ -52,18 +52,21 @@ def pull(
     progress: Callable[[str], None] = lambda _: None,
     access: Access | None = None,
     architecture: str = "",
+    wanted: str = "",
 ) -> ImageConfig:
-    """Fetches an image and unpacks it. Raises `ImageNotFound`, `TransferFailed` (transient where a new attempt may
-    help), `ImageRefused`, `ToolMissing`.
+    """Fetches an image and unpacks it, that for this machine, for another `architecture`, or for a platform `wanted`.
+
+    Raises `ImageNotFound`, `TransferFailed` (transient where a new attempt may help), `ImageRefused`, `ToolMissing`.
     """
     reference = normalise(name)
     access = access or Access(tls_verify=tls_verify)
-    wanted = architecture or normal_architecture(platform.machine())
+    found = parse_platform(wanted) if wanted else None
+    target = found or Platform("linux", architecture or normal_architecture(platform.machine()))
     with store.adding() as temporary:
         layout = f"{temporary}/layout"
         # Two who want the same: the second finds the blobs.
         with locked(f"{os.path.dirname(temporary)}/{hashlib.sha256(reference.encode()).hexdigest()}.lock"):
-            _copy(store, reference, layout, access, wanted, progress)
+            _copy(store, reference, layout, access, target, progress)
         choice = parse_index(_read(f"{layout}/index.json"))[0]
         manifest_raw = store.blob(choice.descriptor.digest)
         manifest = parse_manifest(manifest_raw)
@@ -76,7 +79,7 @@ def pull(
                 sources,
                 temporary=temporary,
                 on_progress=progress,
-                architecture=wanted,
+                platform=target,
             )
         except BaseException:
             # A blob that is not what its name says would be taken for the real one the next time.
@@ -92,7 +95,7 @@ def command_line(
     *,
     tls_verify: bool | None,
     auth_file: str,
-    architecture: str,
+    platform: Platform,
     registries_conf: str = "",
 ) -> tuple[str, ...]:
     """skopeo's argv. `--preserve-digests`: else a Docker image loses its health check and changes its id."""
@@ -100,7 +103,8 @@ def command_line(
         require("skopeo"),
         "--insecure-policy",
         *(("--registries-conf", registries_conf) if registries_conf else ()),
-        "--override-arch", architecture,
+        "--override-os", "linux", "--override-arch", platform.architecture,
+        *(("--override-variant", platform.variant) if platform.variant else ()),
         "copy", "--preserve-digests",
         "--dest-shared-blob-dir", blobs,
         *(() if tls_verify is None else (f"--src-tls-verify={'true' if tls_verify else 'false'}",)),
@@ -119,7 +123,7 @@ def _for_skopeo(reference: str) -> str:
 
 
 def _copy(
-    store: Store, reference: str, layout: str, access: Access, architecture: str, progress: Callable[[str], None]
+    store: Store, reference: str, layout: str, access: Access, platform: Platform, progress: Callable[[str], None]
 ) -> None:
     blobs = os.path.dirname(os.path.dirname(store.blob_path("sha256:x")))
     registries = os.environ.get("CONTAINERS_REGISTRIES_CONF", "")  # podman heeds it, skopeo not before it is new
@@ -130,7 +134,7 @@ def _copy(
             blobs,
             tls_verify=access.tls_verify,
             auth_file=auth_file,
-            architecture=architecture,
+            platform=platform,
             registries_conf=registries and os.path.abspath(registries),
         )
         try:

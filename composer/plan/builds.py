@@ -105,7 +105,8 @@ def plan_image(desired: DesiredStack, name: str, policy: Policy) -> Plan:
                 hint=f"jocker image pull {service.spec.image}",
             )
         if not service.image_present or wanted == "always":
-            draft.add(PullImage(subject=service.spec.image, because="it is not here", services=(name,)))
+            image, platform = service.spec.image, service.platform
+            draft.add(PullImage(subject=image, because="it is not here", services=(name,), platform=platform))
     return draft.finish()
 
 

@@ -231,9 +231,11 @@ class _Writer:
                 for name, other in self._desired.services.items()
                 if other.spec.image == reference and name in self._chosen
             )
+            platform = next(filter(None, (self._desired.services[name].platform for name in users)), "")
             because = "asked to pull always" if not is_stale else "it was pulled too long ago"
-            because = because if service.image_present else "it is not here"
-            self._pulls[reference] = self._draft.add(PullImage(subject=reference, because=because, services=users))
+            because = because if service.image_present else f"it is not here{platform and f' for {platform}'}"
+            step = PullImage(subject=reference, because=because, services=users, platform=platform)
+            self._pulls[reference] = self._draft.add(step)
         return (self._pulls[reference],)
 
     def _before_start(self, service: DesiredService, verdict: Verdict) -> tuple[int, ...]:

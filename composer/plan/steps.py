@@ -23,9 +23,10 @@ class Step:
 
 @frozen
 class PullImage(Step):
-    """Fetches `subject`, a normalised reference. `services` use it."""
+    """Fetches `subject`, a normalised reference, for a `platform` ("" = this machine's). `services` use it."""
 
     services: tuple[str, ...]
+    platform: str = ""
 
 
 @frozen

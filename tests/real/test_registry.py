@@ -20,6 +20,7 @@ from hostile import Docker, Layer, Oci, archive, base, packed, sha256
 from registry import PASSWORD, USER, free_port, push, stub
 
 from composer.errors import ImageNotFound, ImageRefused, TransferFailed
+from composer.image.reference import Platform
 from composer.image.store import Store
 from composer.image.transfer import Access, command_line, pull
 from composer.paths import Paths
@@ -375,7 +376,7 @@ def test_how_far_it_is_is_told(jocker_dirs: Paths) -> None:
     ],
 )
 def test_skopeo_is_asked_for_the_digest_alone(reference: str, source: str) -> None:
-    argv = command_line(reference, "/l", "/b", tls_verify=True, auth_file="", architecture="amd64")
+    argv = command_line(reference, "/l", "/b", tls_verify=True, auth_file="", platform=Platform("linux", "amd64"))
     assert argv[-2:] == (source, "oci:/l:image")
     assert "--src-tls-verify=true" in argv
 
