@@ -212,8 +212,8 @@ def _value(draw: Draw, pattern: str, odd: int) -> Any:
     if form == "scalar":
         return _scalar(draw, pattern, shape.scalar)
     if form == "items":
-        count = draw(st.integers(0, 3))
-        return [_item(draw, pattern, shape.items, odd) for _ in range(count)]
+        items = [_item(draw, pattern, shape.items, odd) for _ in range(draw(st.integers(0, 3)))]
+        return items if chance(draw, 5 + odd) else list({text(item): item for item in items}.values())
     return _mapping(draw, pattern, shape.entries, odd)
 
 
@@ -252,10 +252,19 @@ def _keys(draw: Draw, pattern: str, odd: int, most: int) -> dict[str, Any]:
     known = [key for key in sorted(keys_of(pattern)) if _is_known(pattern, key)]
     chosen = draw(st.lists(st.sampled_from(known), unique=True, max_size=most)) if known else []
     needed = [key for key in _NEEDED.get(pattern, ()) if key not in chosen and not chance(draw, odd)]
-    done = {key: _value(draw, f"{pattern}.{key}" if pattern else key, odd) for key in [*needed, *chosen]}
+    keys = [*needed, *chosen] if chance(draw, 5 + odd) else _compatible([*needed, *chosen])
+    done = {key: _value(draw, f"{pattern}.{key}" if pattern else key, odd) for key in keys}
     if chance(draw, odd):
         done[_any(draw, ("x-mine", "unknown", "imag", "X-a", ""))] = _any(draw, _ODD)
     return done
+
+
+def _compatible(keys: list[str]) -> list[str]:
+    """Without what excludes something else."""
+    if "external" in keys:
+        return [key for key in keys if key in {"external", "name"}]
+    contents = [key for key in keys if key in {"file", "environment", "content"}]
+    return [key for key in keys if key not in contents[:-1]]
 
 
 def _is_known(pattern: str, key: str) -> bool:
