@@ -1,8 +1,9 @@
 """jocker, docker compose, podman-compose and runc alone, in turn, on the same stacks and images.
 
 Run it by `scripts/bench`, which brings the peers along. Rounds are interleaved, so that a noisy minute hits all;
-medians are compared, minima shown beside them. Four parts: stacks without a network, the same on the default network
-with a published port on every fifth service, traffic through what was set up, and the unpacking of a large image.
+medians are compared, minima shown beside them. Five parts: stacks without a network, the same on the default network
+with a published port on every fifth service, traffic through what was set up, the unpacking of a large image, and the
+reading of a large stack file.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from peers import Command, DockerCompose, Failed, Floor, Jocker, Peer, PodmanCom
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PARTS = ("none", "network", "traffic", "unpack")
+PARTS = ("none", "network", "traffic", "unpack", "config")
 
 Samples = dict[str, dict[str, list[float]]]
 """Measure, then peer, then one number per round: seconds, MiB for memory, MB per second for rates."""
@@ -141,6 +142,23 @@ def measure_traffic(peers: list[Peer], wanted: argparse.Namespace, home: Path, s
     samples.update(traffic.measure(commands, home, rounds, size, wanted.seed))
 
 
+def measure_config(peers: list[Peer], wanted: argparse.Namespace, home: Path, samples: Samples) -> None:
+    """Reading and printing alone: of a file of 500 services, and of the demo."""
+    large = home / "large" / "compose.yml"
+    large.parent.mkdir()
+    large.write_text(inputs.large_stack(500))
+    turns = [
+        (peer, stack, size)
+        for peer in peers
+        if isinstance(peer, Command)
+        for stack, size in ((large, "500"), (ROOT / "jocker.yml", "demo"))
+    ]
+    for number in range(3 if wanted.quick else 10):
+        print(f"config, round {number + 1} (load {machine.load():.1f})", file=sys.stderr)
+        for peer, stack, size in random.Random(wanted.seed + number).sample(turns, len(turns)):
+            samples[f"config {size}"][peer.name].append(peer.config(stack))
+
+
 def measure_unpacking(peers: list[Peer], wanted: argparse.Namespace, home: Path, samples: Samples) -> None:
     """Another image in every round, none removed: on some file systems, making files soon after removing many is ten
     times slower, which would be charged to whoever comes next."""
@@ -177,6 +195,8 @@ def main(argv: list[str]) -> int:
         measure_stacks(started, sizes, wanted, home, samples)
         if "traffic" in wanted.parts:
             measure_traffic(started, wanted, home, samples)
+        if "config" in wanted.parts:
+            measure_config(started, wanted, home, samples)
         if "unpack" in wanted.parts:
             measure_unpacking(started, wanted, home, samples)
         versions = {peer.name: peer.version for peer in started}

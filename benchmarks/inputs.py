@@ -42,6 +42,28 @@ def stack(services: int, *, networked: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
+def large_stack(services: int) -> str:
+    """A stack as large teams have them: nobody brings it up, reading it is what counts."""
+    lines = ["name: large", "services:"]
+    for number in range(services):
+        lines += [
+            f"  service{number}:",
+            f"    image: registry.example.com/team/app{number % 40}:${{TAG:-1.{number}}}",
+            f'    command: ["serve", "--port", "80", "--name=service{number}"]',
+            f"    environment: {{NAME: service{number}, LEVEL: '${{LEVEL:-info}}', DATABASE: 'postgres://db{number}/app'}}",
+            f'    labels: [team=a, "index={number}"]',
+            f'    ports: ["{20000 + number}:80"]',
+            f'    volumes: ["./data{number}:/data:ro", "state{number % 50}:/state"]',
+            f"    networks: [front, back{number % 10}]",
+            f"    depends_on: [{f'service{number - 1}' if number % 7 else ''}]",
+            '    healthcheck: {test: [CMD, curl, "http://localhost/"], interval: 10s, retries: 5}',
+            "    deploy: {replicas: 1}",
+        ]
+    lines += ["networks:", "  front:", *(f"  back{number}:" for number in range(10))]
+    lines += ["volumes:", *(f"  state{number}:" for number in range(50)), ""]
+    return "\n".join(lines)
+
+
 def traffic_stack(program: Path) -> str:
     """A stack file of a server with a published port, and of a container to call it from."""
     # At the same path inside as outside: whoever looks for processes of this run finds the server, too.

@@ -125,6 +125,9 @@ class Command:
     def ps(self, stack: Path) -> float:
         return self._run(*self.argv, "-f", str(stack), "ps", cwd=stack.parent)
 
+    def config(self, stack: Path) -> float:
+        return self._run(*self.argv, "-f", str(stack), "config", cwd=stack.parent)
+
     def down(self, stack: Path) -> float:
         seconds = self._run(*self.argv, "-f", str(stack), "down", cwd=stack.parent)
         self.standing.discard(stack)

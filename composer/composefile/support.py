@@ -247,11 +247,16 @@ NO_EXTENSIONS: Final = frozenset({"services.*.env_file[]", "services.*.x-jocker"
 """Mappings in which even `x-…` is unknown."""
 
 
-def keys_of(parent: str) -> dict[str, Support]:
+_FOUND: Final[dict[str, dict[str, Support]]] = {}
+
+
+def keys_of(parent: str) -> Mapping[str, Support]:
     """The keys of the specification below the pattern `parent` ("" is the top level), and what we do with each."""
-    found: dict[str, Support] = {}
-    for support, table in reversed(_TABLES):
-        found.update(dict.fromkeys(table.get(parent, "").split(), support))
+    found = _FOUND.get(parent)
+    if found is None:
+        found = _FOUND[parent] = {}
+        for support, table in reversed(_TABLES):
+            found.update(dict.fromkeys(table.get(parent, "").split(), support))
     return found
 
 
