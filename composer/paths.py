@@ -119,6 +119,10 @@ class Paths(NamedTuple):
     def stack(self, project: str) -> str:
         return f"{self.run}/stacks/{project}"
 
+    def stack_record(self, project: str) -> str:
+        """What must be known of a stack itself: the limits it was given. Most have none, and no such file."""
+        return f"{self.data}/stacks/{project}.json"
+
     def stack_lock(self, project: str) -> str:
         return f"{self.run}/stacks/{project}/lock"
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolume
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry
+from composer.model.resources import StackLimits
 from composer.model.service import Retry
 from composer.plan.steps import Member
 
@@ -84,6 +85,9 @@ class Recorder:
 
     def wait_completed(self, container_id: str, *, required: bool) -> str:
         return self._do(f"wait {container_id}{'' if required else ' optional'}")
+
+    def limit_stack(self, project: str, limits: StackLimits | None) -> None:
+        self._do(f"limit stack {project}{' ' if limits else ''}{limits or ''}")
 
     def remove_stack(self, project: str) -> None:
         self._do(f"remove stack {project}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from composer.host.state import snapshot
 from composer.paths import Paths
 
 if TYPE_CHECKING:
+    from composer.model.resources import StackLimits
     from composer.model.wiring import Wiring
 
 
@@ -50,7 +52,15 @@ def observe_stack(paths: Paths, project: str, names: Collection[str] = (), *, fa
             users.setdefault(name, []).append(str(record.get("name") or record["id"][:12]))
     others = {str(record.get("name")): str(record.get("project")) for record in foreign}
     found_stack = ActualStack.of(project, seen.containers, seen_networks, volumes.named(paths, anonymous), users)
-    return replace(found_stack, others=others)
+    return replace(found_stack, others=others, limits=_limits(paths, project))
+
+
+def _limits(paths: Paths, project: str) -> StackLimits | None:
+    if not os.path.exists(paths.stack_record(project)):
+        return None
+    from composer.host import stack_limits
+
+    return stack_limits.read(paths, project)
 
 
 def _values(found: object) -> Iterable[object]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.frozen import field, frozen
 from composer.model.service import Dependency, Retry
 from composer.model.wiring import Wiring
+
+if TYPE_CHECKING:
+    from composer.model.resources import StackLimits
 
 
 class Status(StrEnum):
@@ -111,6 +114,8 @@ class ActualStack:
     networks: Mapping[str, ActualNetwork] = field(factory=dict)
     volumes: Mapping[str, str] = field(factory=dict)
     """Named volumes of the store: name to the project they were made for ("" = none)."""
+    limits: StackLimits | None = None
+    """What its containers may use together; None = it was given no limits."""
     others: Mapping[str, str] = field(factory=dict)
     """The containers of other stacks: name to project."""
     volume_users: Mapping[str, tuple[str, ...]] = field(factory=dict)

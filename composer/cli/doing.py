@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 from composer.actual.observe import observe_stack
@@ -101,6 +102,8 @@ def take_down(
 def _left_by_crashes(paths: Paths, project: str) -> bool:
     """Whether a stack without containers has anything: to find out costs less than to load what would remove it."""
     cgroups = (paths.stack_cgroup(project), paths.shim_cgroup(project))
-    return any(cgroup.is_left(path, paths.cgroup_root) for path in cgroups) or not (
-        records.is_swept(paths) and networks.is_swept(paths)
+    return (
+        any(cgroup.is_left(path, paths.cgroup_root) for path in cgroups)
+        or os.path.exists(paths.stack_record(project))
+        or not (records.is_swept(paths) and networks.is_swept(paths))
     )

@@ -15,6 +15,7 @@ from composer.plan.steps import (
     CreateNetwork,
     CreateVolume,
     KillContainer,
+    LimitStack,
     PullImage,
     RemoveContainer,
     RemoveImage,
@@ -47,6 +48,7 @@ _WORDS: dict[type, tuple[str, str, str]] = {
     KillContainer: ("Container", "Killing", "Killed"),
     RemoveContainer: ("Container", "Removing", "Removed"),
     WaitCompleted: ("Container", "Waiting", "Exited"),
+    LimitStack: ("Stack", "Limiting", "Limited"),
     RemoveStack: ("Stack", "Removing", "Removed"),
     RemoveImage: ("Image", "Removing", "Removed"),
 }

@@ -235,7 +235,8 @@ def _connect(options: Globals, stack: DesiredStack, container: DesiredContainer,
     """
     from composer.plan.oneoff import plan_oneoff
 
-    if container.spec.networks or any(isinstance(mount, NamedVolume) for mount in container.spec.mounts):
+    has_volumes = any(isinstance(mount, NamedVolume) for mount in container.spec.mounts)
+    if container.spec.networks or has_volumes or stack.limits:
         actual = observe_stack(options.paths, container.project, stack.networks)
         found = plan_oneoff(stack, actual, container, new_id)
         if container.spec.ports:

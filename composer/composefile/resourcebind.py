@@ -49,14 +49,15 @@ def limits_of(service: Node) -> tuple[int, float, int]:
     return memory, float(cast("float", cpus.value)) if cpus else 0.0, pids
 
 
-def bind_stack_limits(node: Node) -> StackLimits:
-    """`x-jocker.limits`."""
+def bind_stack_limits(node: Node) -> StackLimits | None:
+    """`x-jocker.limits`; None if it limits nothing."""
     cpus = node.at("cpus")
-    return StackLimits(
+    limits = StackLimits(
         memory=number_at(node, "memory"),
         cpus=float(cast("float", cpus.value)) if cpus else 0.0,
         pids=number_at(node, "pids"),
     )
+    return limits if any(limits) else None
 
 
 def _disks(node: Node | None) -> tuple[DiskLimit, ...]:

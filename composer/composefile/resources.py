@@ -121,7 +121,8 @@ def check_resources(services: Mapping[str, Node], limits: Node | None, findings:
     for name, service in services.items():
         path: Path = ("services", name)
         _check_twins(service, path, findings)
-        for place, node, message, hint in (*_memory(service), *_cpu(service), *_disks(service), *_devices(service)):
+        refusals = (*_beside(service, limits), *_memory(service), *_cpu(service), *_disks(service), *_devices(service))
+        for place, node, message, hint in refusals:
             findings.refuse(message, node.mark, (*path, *place), hint)
     memory = limits.at("memory") if limits else None
     if memory is not None and 0 < number_at(memory) < _LEAST_MEMORY:
@@ -155,6 +156,20 @@ def limit_of(service: Node, key: str, *twin: str) -> tuple[Path, int]:
     path = (*(_RESERVED if key == "mem_reservation" else _LIMITED), *twin)
     amount = number_at(service, *path)
     return (path, amount) if amount else ((key,), number_at(service, key))
+
+
+def _beside(service: Node, limits: Node | None) -> Iterator[Refusal]:
+    """No container may have more CPUs than the whole stack: cgroup v1 would refuse it."""
+    cap = limits.at("cpus") if limits else None
+    short, long = ("cpus",), (*_LIMITED, "cpus")
+    node = service.at(*long)
+    place, node = (long, node) if node is not None and node.value else (short, service.at(*short))
+    if cap is not None and node is not None and _amount(node) > _amount(cap) > 0:
+        yield place, node, f"{node.text} CPUs are more than the whole stack may have, {cap.text}", "see x-jocker.limits"
+
+
+def _amount(node: Node) -> float:
+    return node.value if isinstance(node.value, (int, float)) else 0.0
 
 
 def _memory(service: Node) -> Iterator[Refusal]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from composer.bundle.context import MachineFacts, Namespaces, ProcessUser
     from composer.execute.networking import Networking
     from composer.host.givenfiles import Contents
+    from composer.model.resources import StackLimits
     from composer.plan.steps import BuildImage, Member
 
 _LOOK_UP_EVERY = 0.2
@@ -419,6 +420,12 @@ class Machine:
     def interrupt(self) -> None:
         """Ends the waiting in `wait_completed`, in whatever thread."""
         self._interrupted.set()
+
+    def limit_stack(self, project: str, limits: StackLimits | None) -> None:
+        """See `host.stack_limits.apply`."""
+        from composer.host import stack_limits
+
+        stack_limits.apply(self._paths, project, limits)
 
     def remove_stack(self, project: str) -> None:
         self.lifecycle.remove_stack(project)

@@ -7,6 +7,7 @@ from typing import Protocol, assert_never
 
 from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolume
 from composer.execute.retry import OnRetry
+from composer.model.resources import StackLimits
 from composer.model.service import Retry
 from composer.plan.steps import (
     AnyStep,
@@ -16,6 +17,7 @@ from composer.plan.steps import (
     CreateNetwork,
     CreateVolume,
     KillContainer,
+    LimitStack,
     Member,
     PullImage,
     RemoveContainer,
@@ -68,6 +70,8 @@ class Host(Protocol):
 
     def wait_completed(self, container_id: str, *, required: bool) -> str: ...
 
+    def limit_stack(self, project: str, limits: StackLimits | None) -> None: ...
+
     def remove_stack(self, project: str) -> None: ...
 
     def remove_image(self, reference: str) -> None: ...
@@ -100,8 +104,8 @@ def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetr
             host.remove_container(step.container_id, volumes=step.volumes, networks_go=step.networks_go)
         case WaitCompleted():
             return host.wait_completed(step.container_id, required=step.required)
-        case RemoveStack():
-            host.remove_stack(step.subject)
+        case LimitStack() | RemoveStack():
+            _perform_around(step, host)
         case RemoveImage():
             host.remove_image(step.subject)
         case _:
@@ -109,11 +113,25 @@ def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetr
     return ""
 
 
-def _perform_around(
-    step: CreateNetwork | RepairNetwork | RemoveNetwork | AssignAddresses | CreateVolume | RemoveVolume, host: Host
-) -> None:
+_Around = (
+    CreateNetwork
+    | RepairNetwork
+    | RemoveNetwork
+    | AssignAddresses
+    | CreateVolume
+    | RemoveVolume
+    | LimitStack
+    | RemoveStack
+)
+
+
+def _perform_around(step: _Around, host: Host) -> None:
     """What containers need around them."""
     match step:
+        case LimitStack():
+            host.limit_stack(step.subject, step.limits)
+        case RemoveStack():
+            host.remove_stack(step.subject)
         case CreateNetwork():
             host.create_network(step.network)
         case RepairNetwork():

@@ -193,6 +193,11 @@ def remove_if_empty(path: str) -> None:
             os.rmdir(hierarchy.path + path)
 
 
+def is_there(path: str) -> bool:
+    """Whether every hierarchy has the cgroup."""
+    return all(os.path.isdir(hierarchy.path + path) for hierarchy in hierarchies())
+
+
 def is_left(path: str, parent: str) -> bool:
     """Whether anything is there of the cgroup, or of its parent with nothing in it."""
     for hierarchy in hierarchies():

@@ -65,7 +65,7 @@ class Lifecycle:
             make_private(directory)
         self._forget_last_life(container_id)
         write_atomic(f"{paths.bundle(container_id)}/config.json", config_text.encode(), sync=False)
-        cgroup.make(paths.stack_cgroup(shim.project), for_processes=False)
+        self._make_parent(shim.project)
         try:
             pid = conmon.create(paths, self._runtime, shim)
             started = process.start_time(pid)
@@ -79,6 +79,17 @@ class Lifecycle:
             self.delete_runtime(container_id, shim.project)
             raise
         return pid
+
+    def _make_parent(self, project: str) -> None:
+        """The cgroup of the stack, with the limits it was given: after a reboot there is none."""
+        path = self._paths.stack_cgroup(project)
+        has_limits = os.path.exists(self._paths.stack_record(project))
+        is_new = has_limits and not cgroup.is_there(path)
+        cgroup.make(path, for_processes=False)
+        if is_new:
+            from composer.host import stack_limits
+
+            stack_limits.restore(self._paths, project)
 
     def _forget_last_life(self, container_id: str) -> None:
         for path in (
@@ -227,6 +238,8 @@ class Lifecycle:
             while not cgroup.remove(path) and time.monotonic() < deadline:
                 continue  # the last conmon is on its way out
         cgroup.remove_if_empty(paths.cgroup_root)
+        with suppress(FileNotFoundError):
+            os.unlink(paths.stack_record(project))
         records.sweep(paths)
 
 

@@ -19,6 +19,10 @@ def plan_oneoff(desired: DesiredStack, actual: ActualStack, container: DesiredCo
     ends = {end.network: end for end in container.spec.networks}
     verdicts, warnings = judge_networks(desired, actual, tuple(ends))
     draft = Draft()
+    if desired.limits != actual.limits:
+        from composer.plan.limits import limit_stack
+
+        draft.add(limit_stack(desired, actual))
     named = (mount.volume for mount in container.spec.mounts if isinstance(mount, NamedVolume))
     for volume in dict.fromkeys(named):
         step = create_volume(desired.volumes[volume], actual)

@@ -46,5 +46,17 @@ class Draft:
         self._nodes.append(Node(number, step, tuple(sorted(set(after)))))
         return number
 
+    def put_first(self, step: AnyStep, *, before: tuple[type, ...]) -> None:
+        """Puts a step before all others; those of the kinds named wait for it."""
+        moved = [
+            Node(
+                node.number + 1,
+                node.step,
+                (*((1,) if isinstance(node.step, before) else ()), *(number + 1 for number in node.after)),
+            )
+            for node in self._nodes
+        ]
+        self._nodes = [Node(1, step), *moved]
+
     def finish(self, *, unchanged: tuple[str, ...] = (), warnings: tuple[str, ...] = ()) -> Plan:
         return Plan(nodes=tuple(self._nodes), unchanged=unchanged, warnings=warnings)

@@ -394,6 +394,10 @@ class _Writer:
                 owners[new.name] = new.service
 
     def finish(self) -> Plan:
+        if self._desired.limits != self._actual.limits:
+            from composer.plan.limits import limit_stack
+
+            self._draft.put_first(limit_stack(self._desired, self._actual), before=(CreateContainer, StartContainer))
         return self._draft.finish(unchanged=tuple(self._unchanged), warnings=tuple(self._warnings))
 
 

@@ -11,6 +11,7 @@ from composer.model.service import Retry
 
 if TYPE_CHECKING:
     from composer.model.building import Build
+    from composer.model.resources import StackLimits
 
 
 @frozen
@@ -155,6 +156,15 @@ class RemoveStack(Step):
 
 
 @frozen
+class LimitStack(Step):
+    """Sets what the containers of a stack may use together, for those that run, too; None: whatever is there."""
+
+    limits: StackLimits | None
+    differences: tuple[str, ...] = ()
+    """`limits.memory: 1073741824 → (none)`."""
+
+
+@frozen
 class RemoveImage(Step):
     """Removes the reference `subject`."""
 
@@ -174,6 +184,7 @@ AnyStep = (
     | KillContainer
     | RemoveContainer
     | WaitCompleted
+    | LimitStack
     | RemoveStack
     | RemoveImage
 )
