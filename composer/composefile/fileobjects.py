@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from posixpath import normpath
 from typing import Any, Final, NamedTuple
 
@@ -247,13 +247,14 @@ def bind_file_objects(services: Mapping[str, Node], tree: Node) -> dict[tuple[Ki
     return {
         (section.kind, key): _file_object(section, key, node)
         for section in SECTIONS
-        for key, node in _used(section, services, _defined(tree, section))
+        for key, node in _defined(tree, section).items()
+        if key in _used(section, services, _defined(tree, section))
     }
 
 
-def _used(section: Section, services: Mapping[str, Node], objects: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
+def _used(section: Section, services: Mapping[str, Node], objects: Mapping[str, Node]) -> list[str]:
     used = {_text(item, "source") for service in services.values() for item in _items(service, section)}
-    return ((key, objects[key]) for key in sorted(objects.keys() & used))
+    return sorted(objects.keys() & used)
 
 
 def _file_object(section: Section, key: str, node: Node) -> FileObject:
@@ -286,10 +287,15 @@ def canonical_references(node: Node) -> list[dict[str, Any]]:
 
 
 def canonical_file_objects(project: str, services: Mapping[str, Node], tree: Node) -> dict[str, dict[str, Any]]:
-    """`secrets` and `configs` as `config` prints them: those that the services use; of variables only the name."""
+    """`secrets` and `configs` as `config` prints them: those that the services or their builds use; of variables only
+    the name.
+    """
     whole: dict[str, dict[str, Any]] = {}
+    builds = {key: build for key, one in services.items() if (build := one.at("build")) is not None}
     for section in SECTIONS:
-        found = {key: _canonical(project, key, node) for key, node in _used(section, services, _defined(tree, section))}
+        objects = _defined(tree, section)
+        used = sorted({*_used(section, services, objects), *_used(section, builds, objects)})
+        found = {key: _canonical(project, key, objects[key]) for key in used}
         if found:
             whole[section.name] = found
     return whole

@@ -53,6 +53,7 @@ def _model(item: Node, path: Path, context: Context, trail: tuple[str, ...], loa
     own = _variables(item, path, base.directory, context, loading)
     environment = {**own, **context.environment}
     model = loading.model(files, context._replace(environment=environment, base=base), trail)
+    model = _with_contexts(model, base.directory)
     ours = {name: value for name, value in own.items() if name not in context.environment}
     return _with_variables(model, ours) if ours else model
 
@@ -97,6 +98,20 @@ def _variables(item: Node, path: Path, directory: str, context: Context, loading
             source = Source(display_path(file, loading.cwd), tuple(text.split("\n")), via(node.mark, _HOW))
             context.findings.complain(error.message, Mark(source, error.line, 1), here)
     return found
+
+
+def _with_contexts(model: Node, directory: str) -> Node:
+    """Services that say how they are built but not of what are built of the included project's directory."""
+    services = model.at("services")
+    done: dict[str, Node] = {}
+    for name, service in services.items.items() if services else ():
+        build = service.at("build")
+        if build is not None and isinstance(build.value, dict) and "context" not in build.items:
+            whole = build.with_value({"context": Node(directory, build.mark), **build.items})
+            done[name] = service.with_value({**service.items, "build": whole})
+    if services is None or not done:
+        return model
+    return model.with_value({**model.items, "services": services.with_value({**services.items, **done})})
 
 
 def _with_variables(model: Node, own: Mapping[str, str]) -> Node:

@@ -36,7 +36,7 @@ def volume(node: Node, path: Path, base: Base, findings: Findings) -> Node:
         given, driver = entries["driver_opts"].items, entries.get("driver")
         device = given.get("device")
         is_bound = driver is not None and driver.text == "local" and "o" in given and given["o"].text == "bind"
-        if is_bound and device is not None and device.text:
+        if is_bound and device is not None:
             device = device.with_value(absolute(device.text, base))
             entries["driver_opts"] = options.with_value({**given, "device": device})
     return node.with_value(entries)

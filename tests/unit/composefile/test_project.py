@@ -265,3 +265,9 @@ def test_a_secret_of_an_included_project_may_have_a_variable_of_its_own() -> Non
     assert own.content.reveal() == b"hidden"
     assert shared.origin == ("secret", "shared", "environment", "SET")
     assert project.canonical["secrets"]["own"] == {"name": "stack_own", "environment": "OWN"}
+
+
+def test_secrets_of_builds_are_printed() -> None:
+    text = "services: {a: {image: x, build: {context: ., secrets: [s]}}}\nsecrets: {s: {file: f}, unused: {file: f}}\n"
+    project = load({"stack": text})
+    assert project.canonical["secrets"] == {"s": {"name": "stack_s", "file": "/stack/f"}}
