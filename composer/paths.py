@@ -108,6 +108,10 @@ class Paths(NamedTuple):
         """The /dev/shm of a container that lets others share it."""
         return f"{self.run}/bundles/{container_id}/shm"
 
+    def parts(self, container_id: str) -> str:
+        """Where parts of volumes, and images, are mounted for a container."""
+        return f"{self.run}/bundles/{container_id}/parts"
+
     def given_files(self, container_id: str) -> str:
         """The tmpfs with a container's secrets and configs."""
         return f"{self.run}/bundles/{container_id}/given"

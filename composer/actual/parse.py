@@ -152,4 +152,5 @@ def actual_of(
         depends_on=_dependencies(record),
         retry=_retry(record),
         published=_published(record),
+        borrowed_from=_texts(record.get("borrowed_from")),
     )

@@ -75,6 +75,8 @@ class ActualContainer:
     depends_on: Mapping[str, Dependency] = field(factory=dict)
     retry: Retry | None = None
     published: tuple[PublishedPort, ...] = ()
+    borrowed_from: Mapping[str, str] = field(factory=dict)
+    """Of `volumes_from`: each entry, and the id of the container that it meant when this one was made."""
 
 
 def named_volumes(spec: Any) -> frozenset[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
 from composer.bundle import defaults
-from composer.desired.state import AnonymousVolume, BindMount, ContainerSpec, NamedVolume, TmpfsMount
+from composer.desired.state import AnonymousVolume, BindMount, ContainerSpec, ImageMount, NamedVolume, TmpfsMount
 from composer.desired.state import Mount as Requested
 from composer.errors import ContainerError
 
@@ -145,11 +145,11 @@ def _own_mount(mount: Requested, *, kernel: tuple[int, int], volumes: Mapping[st
         case TmpfsMount():
             read_only = ["ro"] if mount.read_only else []
             return _mount(path, "tmpfs", "tmpfs", [*tmpfs_options((*mount.options, *read_only), where), "rprivate"])
-        case AnonymousVolume() | NamedVolume():
+        case AnonymousVolume() | NamedVolume() | ImageMount():
             source = volumes.get(mount.target) or volumes.get(path)
             if source is None:
                 raise ContainerError(f"{where}: the volume for {path!r} has no directory")
-            return _bind(path, source, read_only=mount.read_only)
+            return _bind(path, source, read_only=isinstance(mount, ImageMount) or mount.read_only)
         case _:
             assert_never(mount)
 

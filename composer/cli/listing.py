@@ -110,7 +110,7 @@ def as_json(paths: Paths, one: ActualContainer, *, no_trunc: bool = False) -> di
     now = time.time()
     ports, publishers = _ports(paths, one)
     mounts = [
-        mount.get("source") or one.volumes.get(mount["target"], "")
+        mount.get("source") or mount.get("volume") or mount.get("image") or one.volumes.get(mount["target"], "")
         for mount in one.spec.get("mounts", ())
         if mount["type"] != "tmpfs"
     ]

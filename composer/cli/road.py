@@ -19,7 +19,7 @@ from composer.host.log_sizes import trim
 from composer.image.config import ImageConfig
 from composer.image.reference import normalise, parse_platform
 from composer.image.store import Store
-from composer.model.service import Project, Service
+from composer.model.service import ImageMount, Project, Service
 from composer.paths import Paths
 from composer.plan.plan import Plan
 from composer.plan.policy import Policy
@@ -56,6 +56,9 @@ def images(paths: Paths, project: Project) -> dict[str, ImageConfig]:
     users: dict[str, list[Service]] = {}
     for service in project.services.values():
         users.setdefault(normalise(service.image), []).append(service)
+        for mount in service.mounts:
+            if isinstance(mount, ImageMount):
+                users.setdefault(mount.image, [])
     found = {}
     for reference, services in users.items():
         image = store.find(reference)

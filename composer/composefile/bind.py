@@ -26,6 +26,7 @@ from composer.model.service import (
     BindMount,
     Condition,
     Dependency,
+    ImageMount,
     Mount,
     NamedVolume,
     PullPolicy,
@@ -84,6 +85,7 @@ def bind_service(
         annotations={key: node.text for key, node in text.entries("annotations")},
         depends_on={key: _dependency(node) for key, node in text.entries("depends_on")},
         mounts=_mounts(service),
+        volumes_from=_volumes_from(service),
         files=_files(service),
         read_only=text.flag("read_only"),
         cap_add=_capabilities(text.all("cap_add")),
@@ -221,6 +223,14 @@ def _mounts(service: Node) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
+def _volumes_from(service: Node) -> tuple[str, ...]:
+    if "volumes_from" not in service.items:
+        return ()
+    from composer.composefile.volumesfrom import bind_volumes_from
+
+    return bind_volumes_from(service)
+
+
 def _files(service: Node) -> tuple[FileReference, ...]:
     if "secrets" not in service.items and "configs" not in service.items:
         return ()
@@ -238,9 +248,16 @@ def _mount(item: Node) -> Mount:
         options += [f"mode={mode.value:o}"] if mode and isinstance(mode.value, int) else []
         return TmpfsMount(target, tuple(options), read_only)
     if kind == "volume":
-        option = item.at("volume", "nocopy")
+        option, subpath = item.at("volume", "nocopy"), item.at("volume", "subpath")
         nocopy, source = option is not None and option.value is True, text("source")
-        return NamedVolume(target, source, read_only, nocopy) if source else AnonymousVolume(target, read_only, nocopy)
+        if source:
+            return NamedVolume(target, source, read_only, nocopy, subpath.text if subpath else "")
+        labels = item.at("volume", "labels")
+        pairs = ((key, value.text) for key, value in labels.items.items()) if labels else ()
+        return AnonymousVolume(target, read_only, nocopy, tuple(sorted(pairs)))
+    if kind == "image":
+        subpath = item.at("image", "subpath")
+        return ImageMount(target, _reference(text("source") or ""), subpath.text if subpath else "")
     bind = item.at("bind")
     options_of = _Reader(bind or item)
     return BindMount(
@@ -254,7 +271,19 @@ def _mount(item: Node) -> Mount:
             "Literal['enabled', 'disabled', 'writable', 'readonly']",
             (options_of("recursive") if bind else None) or "enabled",
         ),
+        selinux=(options_of("selinux") if bind else None) or "",
     )
+
+
+def _reference(image: str) -> str:
+    """Normalised; what is none is refused elsewhere, with its place."""
+    from composer.errors import UsageError
+    from composer.image.reference import normalise
+
+    try:
+        return normalise(image)
+    except UsageError:
+        return image
 
 
 def _retry(service: Node, defaults: Node | None) -> Retry | None:
@@ -420,7 +449,7 @@ def _canonical_dependency(entry: Node) -> dict[str, Any]:
 
 def _canonical_mount(item: Node) -> dict[str, Any]:
     done = _without_empty(plain(item))
-    for kind in ("bind", "tmpfs", "volume"):
+    for kind in ("bind", "image", "tmpfs", "volume"):
         if kind in done:
             done[kind] = _without_empty(done[kind])
     if "size" in done.get("tmpfs", {}):

@@ -75,7 +75,7 @@ def _with_labels(node: Node, path: Path, base: Base, findings: Findings) -> Node
     labels = node.items.get("labels")
     if labels is None or labels.value is None or labels.tag == "reset":
         return node
-    return node.with_value({**node.items, "labels": _labelled(labels, (*path, "labels"), base, findings)})
+    return node.with_value({**node.items, "labels": labelled(labels, (*path, "labels"), base, findings)})
 
 
 def _service(service: Node, path: Path, base: Base, findings: Findings) -> Node:
@@ -137,7 +137,7 @@ def _check_key(key: str, item: Node, path: Path, findings: Findings) -> None:
         findings.complain("a NUL cannot stand in a name or value", mark, path)
 
 
-def _labelled(node: Node, path: Path, base: Base, findings: Findings) -> Node:
+def labelled(node: Node, path: Path, base: Base, findings: Findings) -> Node:
     """As `paired`, but a key without a value has the empty one."""
     pairs = paired(node, path, base, findings)
     return pairs.with_value({
@@ -360,7 +360,7 @@ def _file_references(node: Node, path: Path, _base: Base, findings: Findings) ->
 
 
 _RULES: Final[Mapping[str, Rule]] = {
-    "annotations": _labelled,
+    "annotations": labelled,
     "build": _build,
     "cap_add": _capabilities,
     "cap_drop": _capabilities,
@@ -382,7 +382,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "gpus": _gpus,
     "healthcheck": _life("healthcheck"),
     "label_file": _files,
-    "labels": _labelled,
+    "labels": labelled,
     "mac_address": _mac_address,
     "models": _life("models"),
     "networks": _attachments,
@@ -394,7 +394,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "restart": _life("restart"),
     "secrets": _file_references,
     "stop_signal": _signal,
-    "sysctls": _labelled,
+    "sysctls": labelled,
     "tmpfs": _tmpfs,
     "ulimits": _ulimits,
     "volumes": _mounts,

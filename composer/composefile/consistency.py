@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from composer.composefile.checks import did_you_mean
 from composer.composefile.environment import Reader
 from composer.composefile.hostpaths import Base, absolute, display_path
-from composer.composefile.implied import references
+from composer.composefile.implied import references, volume_references
 from composer.composefile.tree import Findings, Mark, Node, Path, shown
 from composer.errors import UsageError
 from composer.image.reference import normalise
@@ -247,7 +247,8 @@ def _complain_of_circle(circle: list[str], services: Mapping[str, Node], finding
     mark = (edge.key or edge.mark) if edge else services[last].mark
     path: Path = ("services", last, "depends_on", first)
     if edge is not None and edge.key is None:  # implied
-        path = next(("services", last, *found.path) for found in references(services[last]) if found.service == first)
+        found = (*references(services[last]), *volume_references(services[last]))
+        path = next(("services", last, *one.path) for one in found if one.service == first)
     drawing = " → ".join(shown(name) for name in circle)
     message = "a service cannot depend on itself" if len(circle) == 2 else f"a dependency circle: {drawing}"
     findings.complain(message, mark, path)

@@ -14,11 +14,12 @@ _SHARED: Final = ("network_mode", "ipc", "pid")
 
 
 class Reference(NamedTuple):
-    """A service named by another one; `path` is below the one that names it."""
+    """A service named by another one; `path` is below the one that names it. `restart`: it goes with that one."""
 
     service: str
     node: Node
     path: Path
+    restart: bool = True
 
 
 def completed(service: Node) -> Node:
@@ -36,9 +37,11 @@ def completed(service: Node) -> Node:
         entries["networks"] = Node({DEFAULT: Node(None, mark)}, mark)
     written = entries.get("depends_on")
     dependencies = dict(written.items) if written else {}
-    for reference in references(service):
+    for reference in (*references(service), *volume_references(service)):
         if reference.service not in dependencies:
-            fields: dict[str, str | bool] = {"condition": "service_started", "restart": True, "required": True}
+            fields: dict[str, str | bool] = {"condition": "service_started", "required": True}
+            if reference.restart:
+                fields["restart"] = True
             mark = reference.node.mark
             dependencies[reference.service] = Node({key: Node(value, mark) for key, value in fields.items()}, mark)
     if dependencies:
@@ -55,6 +58,22 @@ def references(service: Node) -> Iterator[Reference]:
         mode = service.items.get(key)
         if mode is not None and mode.text.startswith(SERVICE):
             yield Reference(mode.text.removeprefix(SERVICE), mode, (key,))
+
+
+def volume_references(service: Node) -> Iterator[Reference]:
+    """The services that `volumes_from` names."""
+    listed = service.items.get("volumes_from")
+    for index, item in enumerate(listed.elements if listed else ()):
+        name, _ = split_volumes_from(item.text)
+        if not name.startswith(CONTAINER):
+            yield Reference(name, item, ("volumes_from", index), restart=False)
+
+
+def split_volumes_from(text: str) -> tuple[str, str]:
+    """`db:ro` and `container:db:ro` to whose (`db`, `container:db`) and the mode, "" if there is none."""
+    kind = CONTAINER if text.startswith(CONTAINER) else ""
+    name, _, mode = text.removeprefix(kind).partition(":")
+    return kind + name, mode
 
 
 def split_link(text: str) -> tuple[str, str]:

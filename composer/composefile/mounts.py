@@ -17,7 +17,7 @@ _TMPFS_FLAGS = frozenset({
     "strictatime", "suid", "sync",
 })  # fmt: skip
 _TMPFS_VALUES = frozenset({"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"})
-_BELONGS: Final[Mapping[str, str]] = {"bind": "bind", "tmpfs": "tmpfs", "volume": "volume"}
+_BELONGS: Final[Mapping[str, str]] = {"bind": "bind", "image": "image", "tmpfs": "tmpfs", "volume": "volume"}
 _BARE: Final = 2
 """An anonymous volume of so few characters is all that docker compose says of it: without an empty `volume`."""
 
@@ -127,7 +127,18 @@ def _finished(node: Node, path: Path, base: Base, findings: Findings) -> Node | 
     elif source is not None and source.text and kind.text == "tmpfs":
         findings.complain("a tmpfs has no source", source.key or source.mark, path)
         return None
+    elif kind.text == "volume" and "volume" in entries:
+        entries["volume"] = _with_labels(entries["volume"], (*path, "volume"), base, findings)
     return node.with_value(entries)
+
+
+def _with_labels(volume: Node, path: Path, base: Base, findings: Findings) -> Node:
+    labels = volume.at("labels")
+    if labels is None or labels.tag == "reset":
+        return volume
+    from composer.composefile.canonical import labelled
+
+    return volume.with_value({**volume.items, "labels": labelled(labels, (*path, "labels"), base, findings)})
 
 
 def _is_relabelling(kind: Node, key: str, options: Node) -> bool:

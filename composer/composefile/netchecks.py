@@ -65,7 +65,7 @@ def _check_references(name: str, service: Node, stack: Stack) -> None:
             malformed.add(index)
         elif alias != target:
             check_name(alias, item, path, stack.findings)
-    for target, node, below in references(service):
+    for target, node, below, _ in references(service):
         if target in stack.services or (below[0] == "links" and below[1] in malformed):
             continue
         path = ("services", name, *below)

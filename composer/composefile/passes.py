@@ -161,6 +161,7 @@ def _assembled(
         check_processes(enabled, findings)
     _check_resources(tree, enabled, findings)
     volumes = _volumes(name, tree, enabled, findings)
+    _check_mounts(enabled, disabled, findings)
     if _has_file_objects(tree, enabled):
         from composer.composefile.fileobjects import check_file_objects
 
@@ -264,6 +265,26 @@ def _volumes(name: str, tree: Node, services: Mapping[str, Node], findings: Find
 
     check_volumes(name, services, known, findings)
     return bind_volumes(name, services, known)
+
+
+def _check_mounts(enabled: Mapping[str, Node], disabled: Mapping[str, Node], findings: Findings) -> None:
+    if any("volumes_from" in service.items for service in enabled.values()):
+        from composer.composefile.volumesfrom import check_volumes_from
+
+        check_volumes_from(enabled, disabled, findings)
+    if any(_has_special_mounts(service) for service in enabled.values()):
+        from composer.composefile.mountparts import refuse_parts
+
+        refuse_parts(enabled, findings)
+
+
+def _has_special_mounts(service: Node) -> bool:
+    """Images, and parts of volumes."""
+    listed = service.at("volumes")
+    return any(
+        item.at("volume", "subpath") is not None or ((kind := item.at("type")) is not None and kind.text == "image")
+        for item in (listed.elements if listed else ())
+    )
 
 
 def _has_file_objects(tree: Node, services: Mapping[str, Node]) -> bool:

@@ -34,7 +34,8 @@ def _walk(node: Node, path: Path, pattern: str, findings: Findings) -> None:
     if not isinstance(node.value, dict):
         choice = CHOICES.get(pattern)
         if choice and choice.is_later(node.text):
-            findings.refuse(f"the {choice.what} {shown(node.text)} is not supported yet", node.mark, path)
+            why = f": {choice.never}" if choice.never else " yet"
+            findings.refuse(f"the {choice.what} {shown(node.text)} is not supported{why}", node.mark, path)
         return
     known = keys_of(pattern)
     for key, child in node.value.items():

@@ -187,6 +187,8 @@ _SERVICE: Final[Mapping[str, Shape]] = {
     "volumes[].bind.recursive": _TEXT,
     "volumes[].bind.selinux": _TEXT,
     "volumes[].consistency": _TEXT,
+    "volumes[].image": _KEYS,
+    "volumes[].image.subpath": _TEXT,
     "volumes[].read_only": _BOOL,
     "volumes[].source": _TEXT,
     "volumes[].target": _TEXT,
@@ -195,7 +197,10 @@ _SERVICE: Final[Mapping[str, Shape]] = {
     "volumes[].tmpfs.size": _BYTES,
     "volumes[].type": _TEXT,
     "volumes[].volume": _KEYS,
+    "volumes[].volume.labels": _PAIRS,
     "volumes[].volume.nocopy": _BOOL,
+    "volumes[].volume.subpath": _TEXT,
+    "volumes_from": _TEXTS,
     "working_dir": _TEXT,
 }
 _FILE_OBJECT: Final[Mapping[str, Shape]] = {
@@ -435,6 +440,8 @@ class Choice(NamedTuple):
     later_prefixes: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     """How words begin, besides `accepted`, that we act on."""
+    never: str = ""
+    """Why those for later are none for us, ever."""
 
     def is_later(self, word: str) -> bool:
         return word in self.later or word.startswith(self.later_prefixes or ("\0",))
@@ -464,7 +471,9 @@ CHOICES: Final[Mapping[str, Choice]] = {
     "services.*.cgroup": Choice("cgroup namespace", ("host", "private")),
     "networks.*.ipam.driver": Choice("IPAM driver", ("default", ""), later_prefixes=("",)),
     "services.*.env_file[].format": Choice("format", ("raw", "")),
-    "services.*.volumes[].type": Choice("mount type", ("bind", "tmpfs", "volume"), ("image", "npipe", "cluster")),
+    "services.*.volumes[].type": Choice(
+        "mount type", ("bind", "image", "tmpfs", "volume"), ("npipe", "cluster"), never="of Windows and swarms"
+    ),
     "services.*.volumes[].bind.propagation": Choice(
         "propagation", ("private", "rprivate", "shared", "rshared", "slave", "rslave", "")
     ),

@@ -50,7 +50,7 @@ _SUPPORTED: Final[Mapping[str, str]] = {
         group_add hostname image init ipc isolation label_file labels links logging mac_address mem_limit network_mode
         networks pid pids_limit platform ports privileged profiles pull_policy read_only restart runtime scale secrets
         security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user userns_mode uts
-        volumes working_dir x-jocker""",
+        volumes volumes_from working_dir x-jocker""",
     "services.*.build": """
         additional_contexts args context dockerfile dockerfile_inline extra_hosts labels network no_cache
         no_cache_filter platforms privileged pull secrets shm_size ssh tags target ulimits""",
@@ -83,10 +83,11 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "services.*.ports[]": "host_ip protocol published target",
     "services.*.secrets[]": _FILE_REFERENCE,
     "services.*.ulimits.*": "hard soft",
-    "services.*.volumes[]": "bind read_only source target tmpfs type volume",
-    "services.*.volumes[].bind": "create_host_path propagation recursive",
+    "services.*.volumes[]": "bind image read_only source target tmpfs type volume",
+    "services.*.volumes[].bind": "create_host_path propagation recursive selinux",
+    "services.*.volumes[].image": "subpath",
     "services.*.volumes[].tmpfs": "mode size",
-    "services.*.volumes[].volume": "nocopy",
+    "services.*.volumes[].volume": "labels nocopy subpath",
     "services.*.x-jocker": "retry template",
     "services.*.x-jocker.retry": "attempts max_wait on wait",
     "volumes.*": "driver driver_opts external labels name",
@@ -119,20 +120,16 @@ _NO_EFFECT: Final[Mapping[str, str]] = {
     "services.*.build.secrets[]": "gid mode uid",
     "services.*.ports[]": "app_protocol mode name",
     "services.*.volumes[]": "consistency",
-    "services.*.volumes[].bind": "selinux",
 }
 _LATER: Final[Mapping[str, str]] = {
     "services.*": """
-        healthcheck post_start pre_start pre_stop provider volumes_from""",
+        healthcheck post_start pre_start pre_stop provider""",
     "services.*.deploy.restart_policy": "delay max_attempts window",
     "services.*.healthcheck": "interval retries start_interval start_period test timeout",
     "services.*.post_start[]": _HOOK,
     "services.*.pre_start[]": f"{_HOOK} image per_replica",
     "services.*.pre_stop[]": _HOOK,
     "services.*.provider": "options type",
-    "services.*.volumes[]": "image",
-    "services.*.volumes[].image": "subpath",
-    "services.*.volumes[].volume": "labels subpath",
 }
 _REFUSED: Final[Mapping[str, str]] = {
     "": "models",
@@ -214,7 +211,8 @@ _NOTES: Final[Mapping[str, str]] = {
     "services.*.uts": "host",
     "services.*.restart": '"no" only',
     "services.*.depends_on.*.condition": "service_started and service_completed_successfully",
-    "services.*.volumes[].type": "bind, tmpfs, volume",
+    "services.*.volumes[].type": "bind, image, tmpfs, volume",
+    "services.*.volumes[].volume.labels": "of an anonymous volume",
     "services.*.cgroup_parent": "a stack has a cgroup of its own, by which it is limited and ended",
     "services.*.credential_spec": "for Windows",
     "services.*.isolation": "default; the others are kinds of Windows",
@@ -226,7 +224,7 @@ _NOTES: Final[Mapping[str, str]] = {
     "services.*.use_api_socket": "there is no engine whose socket it could be",
     "services.*.userns_mode": "host",
     "services.*.volumes[].consistency": "a hint to Docker Desktop",
-    "services.*.volumes[].bind.selinux": "no relabelling",
+    "services.*.volumes[].bind.selinux": "of directories of the machine, where SELinux is on",
     "services.*.x-jocker": "ours: template and retry",
     "volumes.*.driver": "local",
     "volumes.*.driver_opts": "type, device and o, as mount(8) has them",

@@ -27,7 +27,7 @@ from composer.image.reference import Platform, normalise, parse_platform
 from composer.model.fileobject import FileReference, GivenFile, Kind
 from composer.model.network import Port
 from composer.model.process import runtime_name
-from composer.model.service import AnonymousVolume, Mount, NamedVolume, Project, Service
+from composer.model.service import AnonymousVolume, ImageMount, Mount, NamedVolume, Project, Service
 
 if TYPE_CHECKING:
     from composer.model.building import Build
@@ -59,7 +59,7 @@ def desire(
                     "write `command: [...]`",
                 )
             )
-        services[service.name] = _desire_service(project, service, image, digests)
+        services[service.name] = _desire_service(project, service, images, digests)
     if complaints:
         raise StackFileError(tuple(complaints))
     return DesiredStack(
@@ -88,8 +88,11 @@ def _volumes(project: Project) -> dict[str, DesiredVolume]:
     }
 
 
-def _desire_service(project: Project, service: Service, image: ImageConfig | None, digests: Digests) -> DesiredService:
-    spec = _spec(project, service, image, digests)
+def _desire_service(
+    project: Project, service: Service, images: Mapping[str, ImageConfig], digests: Digests
+) -> DesiredService:
+    image = images.get(normalise(service.image))
+    spec = replace(_spec(project, service, image, digests), mounts=_mounts(project, service, image, images))
     spec_hash = config_hash(spec)
     return DesiredService(
         name=service.name,
@@ -161,7 +164,7 @@ def _spec(project: Project, service: Service, image: ImageConfig | None, digests
         hostname=service.hostname or "",
         labels={**(image.labels if image else {}), **service.labels},
         annotations=service.annotations,
-        mounts=_mounts(project, service) + _image_volumes(service, image),
+        volumes_from=service.volumes_from,
         read_only=service.read_only,
         cap_add=service.cap_add,
         cap_drop=service.cap_drop,
@@ -230,18 +233,26 @@ def _environment(service: Service, image: ImageConfig | None) -> dict[str, str]:
     return merged
 
 
-def _mounts(project: Project, service: Service) -> tuple[Mount, ...]:
-    """The service's own, volumes by their real names."""
-    return tuple(
-        mount._replace(volume=project.volumes[mount.volume].name) if isinstance(mount, NamedVolume) else mount
-        for mount in service.mounts
-    )
+def _mounts(
+    project: Project, service: Service, image: ImageConfig | None, images: Mapping[str, ImageConfig]
+) -> tuple[Mount, ...]:
+    """The service's own, volumes by their real names, images as far as they are here; and the volumes of its image."""
+    done: list[Mount] = []
+    for mount in service.mounts:
+        if isinstance(mount, NamedVolume):
+            mount = mount._replace(volume=project.volumes[mount.volume].name)
+        elif isinstance(mount, ImageMount):
+            found = images.get(mount.image)
+            mount = mount._replace(image_id=found.image_id, layers=found.chain_ids) if found else mount
+        done.append(mount)
+    return (*done, *_image_volumes(service, image))
 
 
 def _image_volumes(service: Service, image: ImageConfig | None) -> tuple[AnonymousVolume, ...]:
     taken = {mount.target.rstrip("/") for mount in service.mounts}
     volumes = {"/" + path.strip("/") for path in (image.volumes if image else ()) if path not in _NOT_A_VOLUME}
-    return tuple(AnonymousVolume(path) for path in sorted(volumes - _NOT_A_VOLUME - taken))
+    gives_way = bool(service.volumes_from)
+    return tuple(AnonymousVolume(path, of_image=gives_way) for path in sorted(volumes - _NOT_A_VOLUME - taken))
 
 
 def _seccomp_profile(project: Project, service: Service) -> str:

@@ -11,14 +11,14 @@ from composer.digest import sha256_hex
 from composer.frozen import fields_of, replace
 from composer.model.fileobject import GivenFile
 from composer.model.network import Port
-from composer.model.service import AnonymousVolume, BindMount, Mount, NamedVolume, TmpfsMount, Ulimit
+from composer.model.service import AnonymousVolume, BindMount, ImageMount, Mount, NamedVolume, TmpfsMount, Ulimit
 
 HASH_VERSION = 1
 """Part of every hash: raised when the meaning of a field changes, so that a new jocker recreates only then."""
 
 _LATER = frozenset({
     *("domainname", "networks", "ports", "expose", "dns", "dns_search", "dns_opt", "links"),
-    *("pid", "ipc", "uts", "cgroup", "files", "logging", "runtime", "attach", "resources"),
+    *("pid", "ipc", "uts", "cgroup", "files", "logging", "runtime", "attach", "resources", "volumes_from"),
 })  # fmt: skip
 """Fields that earlier versions did not have: they count when they say something else than by default, so that what does
 not use them keeps its hash."""
@@ -28,11 +28,14 @@ _MOUNT_KINDS: Mapping[str, type[Mount]] = {
     "tmpfs": TmpfsMount,
     "volume": AnonymousVolume,
     "named": NamedVolume,
+    "image": ImageMount,
 }
+_LATER_OF_MOUNTS = frozenset({"selinux", "subpath", "labels", "of_image"})
+"""Fields of mounts, as `_LATER`: what does not use them is written as before."""
 _KIND_NAMES = {kind: name for name, kind in _MOUNT_KINDS.items()}
 _TUPLES = (
     *("entrypoint", "command", "group_add", "cap_add", "cap_drop", "security_opt"),
-    *("expose", "dns", "dns_search", "dns_opt"),
+    *("expose", "dns", "dns_search", "dns_opt", "volumes_from"),
 )
 _PAIRS = ("extra_hosts", "links")
 _MAPPINGS = ("environment", "labels", "annotations", "sysctls", "logging")
@@ -47,7 +50,7 @@ def spec_to_json(spec: ContainerSpec) -> dict[str, Any]:
     for name in fields_of(ContainerSpec):
         value = getattr(spec, name)
         if name == "mounts":
-            value = [{"type": _KIND_NAMES[type(mount)], **mount._asdict()} for mount in value]
+            value = [mount_to_json(mount) for mount in value]
         elif name in {"networks", "ports", "files"}:
             value = [one._asdict() for one in value]
         elif name == "resources" and value is not None:
@@ -63,6 +66,12 @@ def completed(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: _plain(value) for name, value in _DEFAULTS.items()}, **spec}
 
 
+def mount_to_json(mount: Mount) -> dict[str, Any]:
+    """A mount as plain JSON values, its kind beside its fields."""
+    fields = {name: value for name, value in mount._asdict().items() if name not in _LATER_OF_MOUNTS or value}
+    return {"type": _KIND_NAMES[type(mount)], **{name: _plain(value) for name, value in fields.items()}}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
@@ -76,7 +85,7 @@ def spec_from_json(plain: Mapping[str, Any]) -> ContainerSpec:
     fields = dict(plain)
     for name in _TUPLES:
         fields[name] = tuple(_texts(fields.get(name, [])))
-    fields["mounts"] = tuple(_mount(mount) for mount in _list(fields.get("mounts", [])))
+    fields["mounts"] = tuple(mount_from_json(mount) for mount in _list(fields.get("mounts", [])))
     fields["ulimits"] = {name: Ulimit(*limits) for name, limits in dict(fields.get("ulimits", {})).items()}
     for name in _PAIRS:
         fields[name] = tuple((one, other) for one, other in _list(fields.get(name, [])))
@@ -123,11 +132,15 @@ def _texts(value: Any) -> list[str]:
     return list(value)
 
 
-def _mount(plain: Mapping[str, Any]) -> Mount:
+def mount_from_json(plain: Mapping[str, Any]) -> Mount:
+    """The mount that `mount_to_json` wrote. Raises `KeyError` or `TypeError` for what is none."""
     fields = dict(plain)
     kind = _MOUNT_KINDS[fields.pop("type")]
-    if "options" in fields:
-        fields["options"] = tuple(_texts(fields["options"]))
+    for name in ("options", "layers"):
+        if name in fields:
+            fields[name] = tuple(_texts(fields[name]))
+    if "labels" in fields:
+        fields["labels"] = tuple((name, value) for name, value in map(_texts, _list(fields["labels"])))
     return kind(**fields)
 
 

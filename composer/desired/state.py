@@ -12,6 +12,7 @@ from composer.model.service import (
     AnonymousVolume,
     BindMount,
     Dependency,
+    ImageMount,
     Mount,
     NamedVolume,
     PullPolicy,
@@ -35,6 +36,7 @@ __all__ = [
     "DesiredVolume",
     "Endpoint",
     "GivenFile",
+    "ImageMount",
     "Mount",
     "NamedVolume",
     "Port",
@@ -117,6 +119,8 @@ class ContainerSpec:
     """Limits besides those above, devices, GPUs; None = none of it."""
     files: tuple[GivenFile, ...] = ()
     """Secrets and configs, by target."""
+    volumes_from: tuple[str, ...] = ()
+    """Whose mounts it has, too: see `model.service.Service`."""
     logging: Mapping[str, str] = field(factory=dict)
     """What `Log.as_texts` says of its log."""
     runtime: str = ""

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from composer.actual.parse import desired_of, record_of
-from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolume, NamedVolume
+from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolume
 from composer.errors import ContainerError, DiedAtOnce, Interrupted, JockerError, MachineError
 from composer.execute import devicing, etcfiles
 from composer.execute.endings import ending
@@ -185,12 +185,13 @@ class Machine:
         from composer.host.conmon import Shim
 
         container_id = record["id"]
+        container = storing.complete(self._paths, container, record)
         root = self.lifecycle.mount_rootfs(container_id, self._layers(container))
         rootfs.check_rootfs(root)
         user = _user(container, root)
         rootfs.ensure_directory(root, container.spec.working_dir)
         storing.make_bind_sources(container)
-        storing.make_volumes(self._paths, container, record, root)
+        storing.make_volumes(self._paths, self._store, container, record, root)
         self._give_files(container, container_id)
         attached = self.networking.attach(container, container_id) if container.spec.networks else None
         namespaces = self._namespaces(container, container_id)
@@ -252,8 +253,8 @@ class Machine:
     ) -> str:
         """The text of config.json. `named` maps targets to anonymous volumes."""
         from composer.bundle.render import render_config
+        from composer.execute import storing
 
-        by_name = ((mount.target, mount.volume) for mount in container.spec.mounts if isinstance(mount, NamedVolume))
         return render_config(
             container,
             container_id=container_id,
@@ -265,7 +266,7 @@ class Machine:
             namespaces=namespaces,
             given_files=self._given_files(container, container_id),
             found=devicing.found(container, self.facts),
-            volumes={target: volumes.path(self._paths, name) for target, name in (*named.items(), *by_name)},
+            volumes=storing.sources(self._paths, container, container_id, named),
         )
 
     def _given_files(self, container: DesiredContainer, container_id: str) -> tuple[str, ...]:
@@ -282,7 +283,10 @@ class Machine:
             text = read_text(f"{self._paths.bundle(container_id)}/config.json")
             if text is not None:
                 return text
+        from composer.execute import storing
+
         named = dict(record["volumes"]) if record else {}
+        container = storing.with_borrowed(container, storing.borrowed(self._paths, container)[0])
         for mount in container.spec.mounts:
             if isinstance(mount, AnonymousVolume) and mount.target not in named:
                 named[mount.target] = volumes.next_name(self._paths, container_id, mount.target)
@@ -297,14 +301,22 @@ class Machine:
     def _layers(self, container: DesiredContainer) -> list[str]:
         return [self._store.layer_dir(chain_id) for chain_id in container.layers]
 
-    def _discard(self, container_id: str, project: str, *, keep: frozenset[str], networks_go: bool = False) -> None:
+    def _discard(
+        self,
+        container_id: str,
+        project: str,
+        *,
+        keep: frozenset[str],
+        networks_go: bool = False,
+        others: Sequence[str] = (),
+    ) -> None:
         record = records.read(self._paths, container_id)
         mine = (record or {}).get("volumes", {}).values()
         ends = () if networks_go else self._ends(record or {})
         if ends or os.path.exists(net_paths.container_netns(self._paths, container_id)):
             self.networking.detach(container_id, ends)
         self._through(_runtime_of(record), if_there=True).remove(
-            container_id, project, with_volumes=[name for name in mine if name not in keep]
+            container_id, project, with_volumes=[*(name for name in mine if name not in keep), *others]
         )
 
     def start_container(self, container_id: str, retry: Retry | None, on_retry: OnRetry) -> None:
@@ -398,7 +410,12 @@ class Machine:
         """
         record = self._record(container_id)
         kept = () if volumes else record.get("volumes", {}).values()
-        self._discard(container_id, record["project"], keep=frozenset(kept), networks_go=networks_go)
+        others: list[str] = []
+        if volumes and record.get("borrowed"):
+            from composer.execute.storing import lent_anonymous
+
+            others = lent_anonymous(self._paths, record)
+        self._discard(container_id, record["project"], keep=frozenset(kept), networks_go=networks_go, others=others)
 
     def wait_completed(self, container_id: str, *, required: bool) -> str:
         """Waits for the end; anything but 0 is a `ContainerError`, or a word of warning if not `required`."""

@@ -218,10 +218,9 @@ class Lifecycle:
         for path in (paths.shm(container_id), paths.given_files(container_id)):
             if os.path.ismount(path):
                 kernel.umount(path, kernel.MNT_DETACH)
+        volumes.release(paths, record or {"id": container_id})
         remove_tree(paths.bundle(container_id))
         remove_tree(paths.conmon(container_id))
-        if record is not None:
-            volumes.release(paths, record)
         for name in with_volumes:
             volumes.remove_unused(paths, name, leaving=container_id)
         records.remove(paths, container_id)

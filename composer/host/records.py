@@ -70,6 +70,24 @@ def read(paths: Paths, container_id: str) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and record.get("id") == container_id else None
 
 
+def images_of(record: Mapping[str, Any]) -> frozenset[str]:
+    """The ids of the images that a container needs: its own, and those it has mounted."""
+    return frozenset({str(record.get("image_id", "")), *(str(one.get("image_id", "")) for one in _mounts(record))})
+
+
+def layers_of(record: Mapping[str, Any]) -> frozenset[str]:
+    """The chain ids of all layers that a container needs."""
+    own = record.get("layers")
+    found = [own if isinstance(own, list) else [], *(one.get("layers", ()) for one in _mounts(record))]
+    return frozenset(str(chain) for chains in found if isinstance(chains, list) for chain in chains)
+
+
+def _mounts(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    spec = record.get("spec")
+    listed = [spec.get("mounts") if isinstance(spec, dict) else None, record.get("borrowed")]
+    return [one for mounts in listed if isinstance(mounts, list) for one in mounts if isinstance(one, dict)]
+
+
 def every(paths: Paths) -> Iterator[dict[str, Any]]:
     """All readable records, in no order."""
     try:

@@ -117,6 +117,24 @@ def prepare(paths: Paths, name: str, fill: Callable[[str], None] | None = None, 
             fill_empty(directory, fill)
 
 
+def reuse(paths: Paths, name: str, *, container_id: str) -> None:
+    """Makes a volume ready that a container has from another one: as `prepare`, but nothing is put into it."""
+    data = path(paths, name)
+    with _locked(os.path.dirname(data)) as there:
+        record = read(paths, name) if there else None
+        if record is None or not os.path.isdir(data):
+            raise ContainerError(f"volume {name} is not there any more", hint="make the container anew that it is of")
+        if options := options_of(record):
+            from composer.host import volume_mounts
+
+            volume_mounts.use(paths, name, options, container_id)
+
+
+def is_anonymous(paths: Paths, name: str) -> bool:
+    """Whether it was made for a container, and has no name of its own."""
+    return bool((read(paths, name) or {}).get("anonymous"))
+
+
 def options_of(record: Mapping[str, Any]) -> dict[str, str]:
     """The `driver_opts` of a volume's record."""
     found = record.get("driver_opts")
@@ -126,6 +144,10 @@ def options_of(record: Mapping[str, Any]) -> dict[str, str]:
 def release(paths: Paths, record: Mapping[str, Any]) -> None:
     """The container of this record runs no more: what only it had mounted of its volumes is unmounted."""
     container_id = record["id"]
+    if os.path.isdir(paths.parts(container_id)):
+        from composer.host import volume_parts
+
+        volume_parts.unmount_all(paths, container_id)
     for name in used_volumes(record):
         directory = f"{paths.volumes}/{name}"
         if os.path.lexists(f"{directory}/users/{container_id}"):

@@ -263,7 +263,7 @@ class Store:
         return tuple(said)
 
     def _refuse_if_used(self, image_id: str, name: str) -> None:
-        users = [record["name"] for record in records.every(self._paths) if record.get("image_id") == image_id]
+        users = [record["name"] for record in records.every(self._paths) if image_id in records.images_of(record)]
         if users:
             raise ImageError(
                 f"image {name} is used by {', '.join(sorted(users)[:5])}",
@@ -273,7 +273,7 @@ class Store:
     def prune(self, *, everything: bool = False) -> tuple[tuple[str, ...], int]:
         """Removes images without a name, with `everything` all that no container uses. Returns them and bytes freed."""
         with locked(f"{self._root}/lock"):
-            used = {record.get("image_id") for record in records.every(self._paths)}
+            used = {one for record in records.every(self._paths) for one in records.images_of(record)}
             gone = []
             for record in list(self._records()):
                 if record["image_id"] not in used and (everything or not record["reference"]):
@@ -294,8 +294,8 @@ class Store:
             config = self._config(record)
             chains |= set(config.chain_ids if config else ())
         for record in records.every(self._paths):
-            blobs.add(record.get("image_id", ""))
-            chains |= set(record.get("layers", ()))
+            blobs |= records.images_of(record)
+            chains |= records.layers_of(record)
         freed = 0
         with suppress(FileNotFoundError):
             for name in os.listdir(f"{self._root}/refs"):

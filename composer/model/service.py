@@ -53,6 +53,8 @@ class BindMount(NamedTuple):
     create_host_path: bool = True
     propagation: str = "rprivate"
     recursive: Literal["enabled", "disabled", "writable", "readonly"] = "enabled"
+    selinux: str = ""
+    """z, Z or "": relabelled for all containers, or for this one."""
 
 
 class TmpfsMount(NamedTuple):
@@ -64,11 +66,15 @@ class TmpfsMount(NamedTuple):
 
 
 class AnonymousVolume(NamedTuple):
-    """`/path` without a source: a volume without a name, seeded from the image."""
+    """`/path` without a source: a volume without a name, seeded from the image. `of_image`: only the image asks for
+    it, so that it gives way to what comes from other containers.
+    """
 
     target: str
     read_only: bool = False
     nocopy: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    of_image: bool = False
 
 
 class NamedVolume(NamedTuple):
@@ -78,9 +84,23 @@ class NamedVolume(NamedTuple):
     volume: str
     read_only: bool = False
     nocopy: bool = False
+    subpath: str = ""
+    """What of it is mounted, "" = all: a relative path that stays within."""
 
 
-Mount = BindMount | TmpfsMount | AnonymousVolume | NamedVolume
+class ImageMount(NamedTuple):
+    """The files of an image (a normalised reference), read-only. Once it is desired, `image_id` and `layers` (chain
+    ids, lowest first) say which files these are; they are empty while the image is not here.
+    """
+
+    target: str
+    image: str
+    subpath: str = ""
+    image_id: str = ""
+    layers: tuple[str, ...] = ()
+
+
+Mount = BindMount | TmpfsMount | AnonymousVolume | NamedVolume | ImageMount
 
 
 @frozen(shown=False)
@@ -121,6 +141,8 @@ class Service:
     annotations: Mapping[str, str] = field(factory=dict)
     depends_on: Mapping[str, Dependency] = field(factory=dict)
     mounts: tuple[Mount, ...] = ()
+    volumes_from: tuple[str, ...] = ()
+    """`service:NAME`, `container:NAME`, with `:ro` where what they have mounted must not be written to."""
     files: tuple[FileReference, ...] = ()
     """Its secrets and configs, those that no mount of its own hides, by target."""
     read_only: bool = False

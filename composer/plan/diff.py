@@ -139,7 +139,7 @@ def _mount(mount: Mapping[str, Any] | None) -> str:
     if mount is None:
         return "(none)"
     shown = [_word(mount.get("type", "?"))]
-    shown += [_word(mount["source"])] if "source" in mount else []
+    shown += [_word(mount[name]) for name in ("source", "volume", "image") if name in mount]
     for name, value in mount.items():
         if name == "options" and value:
             shown.append(",".join(map(_word, value)) if isinstance(value, list) else _value(value))
@@ -147,7 +147,9 @@ def _mount(mount: Mapping[str, Any] | None) -> str:
             shown.append(name.replace("_", "-"))
         elif name == "create_host_path" and value is False:
             shown.append("must-exist")
-        elif name in {"propagation", "recursive"} and value not in ("rprivate", "enabled"):
+        elif (name in {"subpath", "selinux"} and value) or (
+            name in {"propagation", "recursive"} and value not in ("rprivate", "enabled")
+        ):
             shown.append(f"{name}={_word(value)}")
     return " ".join(shown)
 

@@ -26,7 +26,7 @@ from composer.plan.steps import (
     WaitCompleted,
 )
 from composer.plan.verdicts import Removal, Replacement, Verdict, judge
-from composer.plan.volumes import create_volume, volume_names, volumes_of
+from composer.plan.volumes import create_volume, lenders, missing_images, volume_names, volumes_of
 
 
 def plan_up(desired: DesiredStack, actual: ActualStack, policy: Policy) -> Plan:
@@ -107,6 +107,7 @@ class _Writer:
             replicas=policy.scale.get(service.name, service.replicas),
             recreate=policy.recreate if named else policy.recreate_dependencies,
             renew_volumes=policy.renew_volumes,
+            lenders=lenders(service, self._verdicts, self._actual),
         )
 
     def prepare(self) -> None:
@@ -154,7 +155,7 @@ class _Writer:
         self._containers[service.name] = []
         self._starts[service.name] = []
         self._creates[service.name] = []
-        pull = self._pull(service)
+        pull = self._pull(service) + self._pull_mounted(service)
         before_start = self._before_start(service, verdict)
         for removal in verdict.removed:
             self._remove(removal)
@@ -184,7 +185,7 @@ class _Writer:
         """Whose namespaces a container shares must be there before it is made."""
         spec = service.spec
         after: list[int] = []
-        for mode in (spec.network_mode, spec.pid, spec.ipc):
+        for mode in (spec.network_mode, spec.pid, spec.ipc, *(one.removesuffix(":ro") for one in spec.volumes_from)):
             kind, _, name = mode.partition(":")
             for target in [name] if kind == "service" else self._services_of(name) if kind == "container" else []:
                 after += [*self._creates.get(target, ()), *self._starts.get(target, ())]
@@ -237,6 +238,20 @@ class _Writer:
             step = PullImage(subject=reference, because=because, services=users, platform=platform)
             self._pulls[reference] = self._draft.add(step)
         return (self._pulls[reference],)
+
+    def _pull_mounted(self, service: DesiredService) -> tuple[int, ...]:
+        """The images that the service has mounted, as far as they are not here."""
+        missing = missing_images(service)
+        if missing and (self._policy.pull or service.pull_policy) == "never":
+            raise ImageNotFound(
+                f'service "{service.name}": image {missing[0]}, which it mounts, is not here, and must not be pulled',
+                hint=f"jocker image pull {missing[0]}",
+            )
+        for reference in missing:
+            if reference not in self._pulls and reference not in self._policy.pulled:
+                step = PullImage(subject=reference, because="it is not here", services=(service.name,))
+                self._pulls[reference] = self._draft.add(step)
+        return tuple(self._pulls[reference] for reference in missing if reference in self._pulls)
 
     def _before_start(self, service: DesiredService, verdict: Verdict) -> tuple[int, ...]:
         """The steps after which containers of the service may start. Waits are written only if one will start, or if

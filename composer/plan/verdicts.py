@@ -54,15 +54,18 @@ def judge(
     replicas: int,
     recreate: Recreate,
     renew_volumes: bool,
+    lenders: Mapping[str, str] | None = None,
 ) -> Verdict:
-    """Decides about the containers of one service. `found` are its replicas, no one-offs, in any order."""
+    """Decides about the containers of one service. `found` are its replicas, no one-offs, in any order. `lenders` are
+    the ids of the containers that its `volumes_from` will mean, as far as that is known.
+    """
     whole, removed = _without_wrecks(service, found)
     by_worth = sorted(whole, key=lambda one: (one.config_hash != service.config_hash, one.number, one.created_at))
     staying, extra = by_worth[:replicas], by_worth[replicas:]
     removed += [Removal(one, f"scaled down from {len(whole)} to {replicas}", volumes=False) for one in extra]
     kept, replaced = [], []
     for one in sorted(staying, key=lambda one: one.number):
-        replacement = _replacement(stack, service, one, recreate, renew_volumes=renew_volumes)
+        replacement = _replacement(stack, service, one, recreate, renew_volumes=renew_volumes, lenders=lenders or {})
         if replacement is None:
             kept.append(one)
         else:
@@ -100,7 +103,13 @@ def _without_wrecks(
 
 
 def _replacement(
-    stack: DesiredStack, service: DesiredService, old: ActualContainer, recreate: Recreate, *, renew_volumes: bool
+    stack: DesiredStack,
+    service: DesiredService,
+    old: ActualContainer,
+    recreate: Recreate,
+    *,
+    renew_volumes: bool,
+    lenders: Mapping[str, str],
 ) -> Replacement | None:
     if recreate == "never":
         return None
@@ -115,6 +124,8 @@ def _replacement(
         because = summary(changed)
     elif old.name != new.name:
         because = f'container_name: "{old.name}" → "{new.name}"'
+    elif other := [entry for entry, one in lenders.items() if old.borrowed_from.get(entry, one) != one]:
+        because = f"volumes_from: {other[0]} is another container now"
     elif recreate == "always":
         because = "asked for"
     else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from composer.actual.state import ActualStack
-from composer.desired.state import DesiredService, DesiredStack, DesiredVolume, NamedVolume
+from composer.desired.state import DesiredService, DesiredStack, DesiredVolume, ImageMount, NamedVolume
 from composer.errors import ContainerError
 from composer.plan.steps import CreateVolume
+from composer.plan.verdicts import Verdict
 
 
 def volume_names(service: DesiredService) -> tuple[str, ...]:
@@ -17,6 +20,33 @@ def volumes_of(desired: DesiredStack, chosen: frozenset[str]) -> tuple[str, ...]
     """The real names of the volumes that the chosen services use, in the order in which they are met."""
     names = (name for key, service in desired.services.items() if key in chosen for name in volume_names(service))
     return tuple(dict.fromkeys(names))
+
+
+def missing_images(service: DesiredService) -> tuple[str, ...]:
+    """The images that a service has mounted and that are not here, by reference."""
+    mounts = service.spec.mounts
+    return tuple(dict.fromkeys(one.image for one in mounts if isinstance(one, ImageMount) and not one.layers))
+
+
+def lenders(service: DesiredService, verdicts: Mapping[str, Verdict], actual: ActualStack) -> dict[str, str]:
+    """The containers whose mounts a service will have (`volumes_from`), by id: of a service the first by name. Left out
+    where nobody knows yet.
+    """
+    found = {}
+    for entry in service.spec.volumes_from:
+        kind, _, name = entry.removesuffix(":ro").partition(":")
+        if kind != "service":
+            continue
+        verdict = verdicts.get(name)
+        if verdict is None:
+            there = [(one.name, one.id) for one in actual.containers if one.service == name and not one.oneoff]
+        else:
+            there = [(one.name, one.id) for one in verdict.kept]
+            there += [(change.new.name, change.new_id) for change in verdict.replaced]
+            there += [(new.name, new_id) for new, new_id, _ in verdict.made]
+        if there:
+            found[entry] = min(there)[1]
+    return found
 
 
 def create_volume(volume: DesiredVolume, actual: ActualStack) -> CreateVolume | None:

@@ -225,9 +225,9 @@ def test_the_name_is_found_without_yaml_only_where_that_is_sure(text: str, sure:
     assert name_without_yaml(text) == (sure, name)
 
 
-def test_unsupported_keys_and_unknown_ones_are_told_together() -> None:
+def test_what_is_wrong_here_and_there_is_told_together() -> None:
     assert complaints_of({"service": "volumes_from: [b]\nfoo: 1\nuser: 5"}) == [
-        "jocker.yml:5:5  services.a.volumes_from: not supported yet",
+        "jocker.yml:5:20  services.a.volumes_from[0]: the undefined service 'b'",
         "jocker.yml:6:5  services.a.foo: unknown key",
         'jocker.yml:7:11  services.a.user: must be a string, not the number 5 (put it in quotes: "5")',
     ]
@@ -244,7 +244,7 @@ def test_the_table_of_keys_is_complete_and_without_repetition() -> None:
     assert support["networks.*.ipam.options"] is Support.NO_EFFECT
     assert support["services.*.build.additional_contexts"] is Support.SUPPORTED
     assert support["volumes.*.labels"] is Support.SUPPORTED
-    assert support["services.*.volumes[].volume.subpath"] is Support.LATER
+    assert support["services.*.storage_opt"] is Support.REFUSED
     assert support["version"] is Support.NO_EFFECT
 
 

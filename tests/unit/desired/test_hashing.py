@@ -88,6 +88,7 @@ NETWORKED = replace(
         gpus=(DeviceRequest("nvidia", 0, ("0",), ("gpu",), (("a", "b"),)),),
     ),
     files=(GivenFile("secret", "/run/secrets/a", 1, 2, 0o400, "d"),),
+    volumes_from=("service:db:ro",),
     logging={"driver": "none"},
     runtime="crun",
     attach=False,
