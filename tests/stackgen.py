@@ -52,6 +52,12 @@ _KINDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "duration": ("5s", "1m30s", "0s", "500ms", "${N}s"),
     "octal": (Raw("0755"), Raw("448"), "0700"),
     "file mode": (Raw("0444"), "0440", Raw("288")),
+    "whole size": ("1m", Raw("1024"), "512k"),
+    "size text": ("64m", "1g", "512"),
+    "size or none": ("1g", Raw("-1"), Raw("1048576")),
+    "cut": (Raw("100"), "200", Raw("1.5")),
+    "percent": (Raw("50"), "100"),
+    "how many": ("all", Raw("1"), "2"),
     "text or bool": ("x", "true", Raw("false")),
 }
 _PLACES: Final[Mapping[str, tuple[Any, ...]]] = {
@@ -142,10 +148,10 @@ _PLACES: Final[Mapping[str, tuple[Any, ...]]] = {
     "services.*.userns_mode": ("host",),
     "services.*.uts": ("host",),
     "services.*.volumes[]": (
-        "./a:/a", "/b:/b:ro", "v:/v", "/anon", "~/h:/h", "v:/w:nocopy", "./c:/c:z,rslave", "none:/n", "a:/b:ro:z",
-        "/x/", "v:/v", "w:/w",
+        "./a:/a", "/b:/b:ro", "vv:/v", "/anon", "~/h:/h", "vv:/w:nocopy", "./c:/c:z,rslave", "none:/n", "vv:/b:ro:z",
+        "/x/", "vv:/v", "ww:/w", "v:/w",
     ),
-    "services.*.volumes[].source": ("./a", "/b", "v"),
+    "services.*.volumes[].source": ("./a", "/b", "vv"),
     "services.*.volumes[].target": ("/a", "/b", "/c/"),
     "services.*.volumes_from[]": ("b", "b:ro", "container:x"),
     "services.*.working_dir": ("/w",),
@@ -160,7 +166,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "services.*.extra_hosts": ("h", "k"),
     "services.*.provider.options": ("a", "b"),
     "networks": ("n", "m", "default"),
-    "volumes": ("v", "w"),
+    "volumes": ("vv", "ww"),
     "models": ("m",),
     "secrets": ("s1", "s2"),
     "configs": ("c1", "c2"),
@@ -184,6 +190,12 @@ _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "services.*.build.secrets[]": ("source",),
     "services.*.secrets[]": ("source",),
     "services.*.configs[]": ("source",),
+    "services.*.blkio_config.weight_device[]": ("path", "weight"),
+    "services.*.blkio_config.device_read_bps[]": ("path", "rate"),
+    "services.*.blkio_config.device_write_bps[]": ("path", "rate"),
+    "services.*.blkio_config.device_read_iops[]": ("path", "rate"),
+    "services.*.blkio_config.device_write_iops[]": ("path", "rate"),
+    "services.*.deploy.resources.reservations.devices[]": ("capabilities",),
     "secrets.*": ("file",),
     "configs.*": ("file",),
     "services.*.volumes[]": ("type", "target"),
@@ -217,11 +229,15 @@ def _value(draw: Draw, pattern: str, odd: int) -> Any:
     return _mapping(draw, pattern, shape.entries, odd)
 
 
+def _pool(kind: str) -> tuple[Any, ...]:
+    return _KINDS.get(kind) or (*_KINDS["text"], *_KINDS["count"])
+
+
 def _scalar(draw: Draw, pattern: str, kind: str) -> Any:
     choice = CHOICES.get(pattern)
     if choice is not None:
         return _any(draw, tuple(word for word in (*choice.accepted, *choice.later) if word) or ("x",))
-    return _any(draw, _PLACES.get(pattern) or _KINDS[kind])
+    return _any(draw, _PLACES.get(pattern) or _pool(kind))
 
 
 def _item(draw: Draw, pattern: str, kind: str, odd: int) -> Any:
@@ -230,7 +246,7 @@ def _item(draw: Draw, pattern: str, kind: str, odd: int) -> Any:
         return _value(draw, below, odd)
     if chance(draw, odd):
         return _any(draw, _ODD)
-    return _any(draw, _PLACES.get(below) or _KINDS[kind])
+    return _any(draw, _PLACES.get(below) or _pool(kind))
 
 
 def _mapping(draw: Draw, pattern: str, kind: str, odd: int) -> dict[str, Any]:
@@ -240,7 +256,7 @@ def _mapping(draw: Draw, pattern: str, kind: str, odd: int) -> dict[str, Any]:
     chosen = draw(st.lists(st.sampled_from(names), unique=True, max_size=2))
     if kind == "*":
         return {name: _entry(draw, f"{pattern}.*", odd) for name in chosen}
-    return {name: _any(draw, _ODD if chance(draw, odd) else _KINDS[kind]) for name in chosen}
+    return {name: _any(draw, _ODD if chance(draw, odd) else _pool(kind)) for name in chosen}
 
 
 def _entry(draw: Draw, pattern: str, odd: int) -> Any:
