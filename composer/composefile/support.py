@@ -147,7 +147,7 @@ _TABLES = (
     (Support.REFUSED, _REFUSED),
     (Support.LATER, _LATER),
 )
-_PLUGIN = "a plugin of a swarm, and there is none: the content is taken as it is"
+_PLUGIN = "a plugin of a swarm, and there is none"
 _NOTES: Final[Mapping[str, str]] = {
     **{f"{section}.*.external": "false: there is no swarm to keep it" for section in ("configs", "secrets")},
     **{f"{section}.*.external.name": "obsolete in the specification; a warning" for section in ("configs", "secrets")},
