@@ -18,7 +18,7 @@ class Support(Enum):
     NO_EFFECT = "accepted, no effect on one machine"
     REFUSED = "refused"
     """For good; the note says why."""
-    LATER = "not supported yet"
+    LATER = "refused for now"
 
 
 Key = tuple[str, Support, str]
@@ -268,6 +268,18 @@ def note_on(pattern: str) -> str:
     return _NOTES.get(pattern, "")
 
 
+def _note_above(path: str, support: Support) -> str:
+    """Why the key above is treated so: the reason for all that is below it."""
+    if support is Support.SUPPORTED:
+        return ""
+    above = path.rpartition(".")[0].removesuffix("[]").removesuffix(".*")
+    while above:
+        if note := _NOTES.get(above):
+            return note
+        above = above.rpartition(".")[0].removesuffix("[]").removesuffix(".*")
+    return "not supported yet" if support is Support.LATER else ""
+
+
 def support_table() -> tuple[Key, ...]:
     """Every key with its full pattern, sorted."""
     parents = sorted({parent for _, table in _TABLES for parent in table})
@@ -275,5 +287,5 @@ def support_table() -> tuple[Key, ...]:
     for parent in parents:
         for key, support in keys_of(parent).items():
             path = f"{parent}.{key}" if parent else key
-            rows.append((path, support, _NOTES.get(path, "")))
+            rows.append((path, support, _NOTES.get(path, "") or _note_above(path, support)))
     return tuple(sorted(rows, key=lambda row: row[0]))
