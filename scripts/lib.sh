@@ -1,7 +1,8 @@
 # Shared by the scripts beside it: brings a bare Debian 12/13 or Ubuntu 24.04 to where jocker runs. Bash, sourced.
 #
-#   set_up run    what jocker needs to run
-#   set_up dev    that, and what its tests need
+#   set_up run      what jocker needs to run
+#   set_up build    that, and what it needs to build images
+#   set_up dev      that, and what its tests need
 #
 # Asks nothing, may run as often as one likes, and installs only what is missing.
 
@@ -53,6 +54,8 @@ missing_packages() {
     busybox_is_static || echo busybox-static
     [ -e /usr/share/containers/seccomp.json ] || [ -e /etc/containers/seccomp.json ] \
         || echo 'golang-github-containers-common|containers-common'
+    [ "$1" != run ] || return 0
+    have buildah || echo buildah
     [ "$1" = dev ] || return 0
     have zstd || echo zstd
     have docker-registry || echo docker-registry
@@ -133,6 +136,7 @@ set_up() {
             "install what is missing here by hand: ${missing[*]%%|*}"
         install_packages "${missing[@]}"
     fi
+    [ "$kind" = build ] && kind=run # Python needs nothing more
     python_is_new || lacks "Python 3.11 or later is missing: $("$PYTHON" -V 2>&1 || echo "no $PYTHON")"
     set_up_venv "$kind"
 }

@@ -60,13 +60,15 @@ def plan_cases() -> list[dict[str, Any]]:
 
 
 def project(text: str, profiles: Iterable[str] = (), services: Iterable[str] = ()) -> Project:
-    """The project `p` of a stack file text. Services without a network get `none`, without an image one named `app`."""
+    """The project `p` of a stack file text. Services without a network get `none`, without image and build an image
+    named `app`."""
     tree = YAML(typ="safe").load(text) or {}
     services_of = {name: service or {} for name, service in (tree.get("services") or {}).items()}
     for service in services_of.values():
         if "networks" not in service:
             service.setdefault("network_mode", "none")
-        service.setdefault("image", "app")
+        if "build" not in service:
+            service.setdefault("image", "app")
     case = {"files": {"jocker.yml": json.dumps({**tree, "services": services_of})}, "project": "p"}
     return stackcases.load({**case, "profiles": tuple(profiles), "with_services": tuple(services)})
 

@@ -92,6 +92,10 @@ def take_down(
             print(text(found, with_differences=False), end="")
             return
         road.warn(found.warnings)
+        if os.path.isdir(paths.build_run):  # while something is built, or after that was killed
+            from composer.execute.building import Builder
+
+            Builder(paths, "", lambda: False).tidy()
         if not (actual.containers or found.nodes[:-1]) and options.progress != "quiet":
             print(f"jocker: warning: nothing to remove for stack {name}", file=sys.stderr)
         if not actual.containers and not found.nodes[:-1] and not _left_by_crashes(paths, name):

@@ -289,10 +289,18 @@ def save(
 @app.command()
 def prune(
     context: typer.Context,
-    everything: Annotated[bool, typer.Option("--all", "-a", help="All images that no container uses")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="All images that no container uses, and the build cache")
+    ] = False,
+    build_cache: Annotated[bool, typer.Option("--build-cache", help="The build cache, too")] = False,
 ) -> None:
     """Remove images without a name, and what crashes left in the store."""
     gone, freed = _store(context).prune(everything=everything)
     for name in gone:
         print(f"Deleted: {name}")
+    if everything or build_cache:
+        from composer.host.buildah import drop_cache
+
+        options: Globals = context.obj
+        freed += drop_cache(options.paths)
     print(f"Total reclaimed space: {size(freed)}")

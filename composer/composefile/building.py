@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from composer.composefile.checks import did_you_mean
 from composer.composefile.hostpaths import Base, absolute
-from composer.composefile.tree import Findings, Mark, Node, Path, place_of, shown
+from composer.composefile.tree import OWN_VARIABLES, Findings, Mark, Node, Path, place_of, shown
 from composer.errors import UsageError
 from composer.image.reference import normalise
 from composer.model.building import Build, BuildSecret
@@ -215,7 +215,7 @@ def _check_secrets(
             findings.complain(f"there is no secret {shown(source.text)!r}", source.mark, here, hint)
         elif _is_external(secret):
             findings.refuse("an external secret is of no use to a build", source.mark, here, "use file or environment")
-        elif (variable := _text(secret, "environment")) and variable not in environment:
+        elif (variable := _text(secret, "environment")) and _value(secret, variable, environment) is None:
             findings.refuse(f"the variable {shown(variable)} is not set", source.mark, here)
 
 
@@ -349,10 +349,16 @@ def _build_secrets(
             BuildSecret(
                 id=_text(item, "target") or source,
                 file=absolute(file, base) if (file := _text(secret, "file")) else "",
-                value=environment.get(variable, "") if variable else "",
+                value=_value(secret, variable, environment) or "",
             )
         )
     return tuple(found)
+
+
+def _value(secret: Node, variable: str, environment: Mapping[str, str]) -> str | None:
+    """What the variable of a secret holds: what an included file knows of it goes first."""
+    own = secret.at(OWN_VARIABLES, variable)
+    return own.text if own is not None else environment.get(variable)
 
 
 def _pair(line: str) -> tuple[str, str]:

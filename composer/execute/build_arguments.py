@@ -34,6 +34,7 @@ class Given(NamedTuple):
     cgroup: str = ""
     platform: str = ""
     memory: int = 0
+    has_apparmor: bool = False
 
 
 class Call(NamedTuple):
@@ -68,7 +69,8 @@ def call(build: Build, given: Given) -> Call:
     words += ["--no-cache"] if build.no_cache else []
     words += [f"--shm-size={build.shm_size}"] if build.shm_size else []
     if build.privileged:
-        words += ["--cap-add=all", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]
+        words += ["--cap-add=all", "--security-opt=seccomp=unconfined"]
+        words += ["--security-opt=apparmor=unconfined"] if given.has_apparmor else []
     words += [f"--ulimit={name}={soft}:{hard}" for name, (soft, hard) in sorted(build.ulimits.items())]
     words += [f"--label={name}={value}" for name, value in sorted(build.labels.items())]
     words += [f"--add-host={host}:{_address(host, address, given)}" for host, address in build.extra_hosts]

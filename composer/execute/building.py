@@ -26,8 +26,9 @@ from composer.execute.networking import Networking
 from composer.frozen import replace
 from composer.host import buildah, net_paths, networks
 from composer.host.buildah import Workplace
-from composer.host.files import write_plain
+from composer.host.files import read_text, write_plain
 from composer.host.machine_facts import architecture as normal_architecture
+from composer.host.proc import require
 from composer.host.trees import remove_tree
 from composer.image import dockerfile
 from composer.image.config import ImageConfig
@@ -44,6 +45,7 @@ _IMAGE = "docker-image://"
 _NETWORK = ".build-"
 """What a build's own network is called: no user's network can be."""
 _MOST_LINES = 10
+_APPARMOR = "/sys/module/apparmor/parameters/enabled"
 
 
 class Builder:
@@ -61,6 +63,7 @@ class Builder:
 
         Raises `BuildFailed`, `ImageError`, `ToolMissing`, `Interrupted`.
         """
+        self.check()
         if step.pull_first and self._pull_instead(step, on_progress):
             return "pulled"
         build = step.build
@@ -69,7 +72,9 @@ class Builder:
         with buildah.working(self._paths, self._tidy) as place:
             wanted = _platform(build)
             bases, needs_network = self._bases(place, step, text, wanted, on_progress)
-            build = replace(build, contexts={name: bases.get(value, value) for name, value in build.contexts.items()})
+            build = _resolved(
+                replace(build, contexts={key: bases.get(one, one) for key, one in build.contexts.items()})
+            )
             with self._network(place, build, is_needed=needs_network) as given:
                 given = given._replace(
                     dockerfile=_write(place, "Dockerfile", text),
@@ -79,12 +84,17 @@ class Builder:
                     cgroup=place.cgroup,
                     platform="" if wanted == _machine() else wanted,
                     memory=step.memory,
+                    has_apparmor=(read_text(_APPARMOR) or "").startswith("Y"),
                 )
                 image_id = self._run(step, place, build, given, on_progress)
             self._take_in(place, [step.subject, *map(normalise, build.tags)], image_id, on_progress)
             if step.push:
                 self._push(step, place, image_id, on_progress)
         return "unchanged" if before is not None and before.image_id == image_id else ""
+
+    def check(self) -> None:
+        """Raises `ToolMissing` before anything is fetched for a build that cannot be."""
+        require("buildah")
 
     def _pull_instead(self, step: BuildImage, on_progress: OnProgress) -> bool:
         try:
@@ -212,6 +222,10 @@ class Builder:
             self._networking.detach(one, [name])
         self._networking.remove(name)
 
+    def tidy(self) -> None:
+        """Takes away what builds that were killed left on the machine, if nobody builds now."""
+        buildah.tidy(self._paths, self._tidy)
+
     def _tidy(self) -> None:
         """Removes the networks of builds that were killed; nobody builds now."""
         for wiring in list(networks.every(self._paths)):
@@ -315,6 +329,21 @@ def _ignore_file(place: Workplace, build: Build) -> str:
         if path and os.path.isfile(path):
             return path
     return _write(place, "ignore", "")
+
+
+def _resolved(build: Build) -> Build:
+    """The build with its paths as they really are: what a link leads to is what buildah is given to see."""
+
+    def real(path: str) -> str:
+        return os.path.realpath(path) if path.startswith("/") else path
+
+    return replace(
+        build,
+        context=real(build.context),
+        contexts={name: real(value) for name, value in build.contexts.items()},
+        secrets=tuple(replace(secret, file=real(secret.file)) for secret in build.secrets),
+        ssh={name: real(path) for name, path in build.ssh.items()},
+    )
 
 
 def _write(place: Workplace, name: str, text: str) -> str:

@@ -8,6 +8,7 @@ the next one tidies. What lives there besides is the build cache.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -21,16 +22,19 @@ from composer.host.trees import remove_tree
 from composer.paths import Paths
 
 ID_LENGTH = 64
+_BIG = "/var/tmp"
 _CGROUP = "/.build-"
-_SETTINGS = f"""\
-[containers]
-base_hosts_file = "none"
-default_capabilities = [{", ".join(f'"{name}"' for name in CAPABILITIES)}]
-default_sysctls = []
-"""
-"""containers.conf: builds are the same on every machine, whatever that says to podman."""
 _REGISTRIES = 'unqualified-search-registries = ["docker.io"]\nshort-name-mode = "disabled"\n'
 """registries.conf: a short name is docker's; no aliases."""
+
+
+def _settings(run: str) -> str:
+    """containers.conf: builds are the same on every machine, whatever that says to podman."""
+    capabilities = ", ".join(f'"{name}"' for name in CAPABILITIES)
+    return (
+        f'[containers]\nbase_hosts_file = "none"\ndefault_capabilities = [{capabilities}]\ndefault_sysctls = []\n'
+        f'[engine]\ntmp_dir = "{run}/libpod"\n[network]\nnetwork_config_dir = "{run}/networks"\n'
+    )
 
 
 class Workplace(NamedTuple):
@@ -42,29 +46,15 @@ class Workplace(NamedTuple):
     cgroup: str
 
     @property
-    def runroot(self) -> str:
-        return f"{self.run}/root"
-
-    @property
     def runtime_root(self) -> str:
         return f"{self.run}/runtime"
 
 
-def is_used(paths: Paths) -> bool:
-    """Whether anything was ever built."""
-    return os.path.isdir(paths.builds)
-
-
 @contextmanager
-def working(paths: Paths, tidy: Callable[[], None]) -> Iterator[Workplace]:
-    """A place for one build, and nobody throws the cache away meanwhile. `tidy` is called first if nobody else builds:
-    it takes away what killed builds left elsewhere.
-    """
+def working(paths: Paths, others: Callable[[], None]) -> Iterator[Workplace]:
+    """A place for one build, and nobody throws the cache away meanwhile. First what killed builds left is tidied."""
     make_private(paths.builds)
-    with _alone(paths) as is_alone:
-        if is_alone:
-            sweep(paths)
-            tidy()
+    tidy(paths, others)
     build_id = os.urandom(ID_LENGTH // 2).hex()
     place = Workplace(
         build_id,
@@ -76,12 +66,19 @@ def working(paths: Paths, tidy: Callable[[], None]) -> Iterator[Workplace]:
         try:
             make_private(place.directory)
             make_private(place.run)
-            os.mkdir(f"{place.directory}/tmp", 0o700)
-            write_plain(f"{place.directory}/containers.conf", _SETTINGS.encode(), mode=0o600)
+            write_plain(f"{place.directory}/containers.conf", _settings(place.run).encode(), mode=0o600)
             write_plain(f"{place.directory}/registries.conf", _REGISTRIES.encode(), mode=0o600)
             yield place
         finally:
             _clear(paths, place)
+
+
+def tidy(paths: Paths, others: Callable[[], None]) -> None:
+    """Takes away what killed builds left, if nobody builds now; `others` does so elsewhere than here."""
+    with _alone(paths) as is_alone:
+        if is_alone:
+            sweep(paths)
+            others()
 
 
 @contextmanager
@@ -110,7 +107,11 @@ def _remove_cgroup(paths: Paths, path: str) -> None:
 
 
 def sweep(paths: Paths) -> None:
-    """Takes away what killed builds left here. Under the exclusive lock."""
+    """Takes away what killed builds left here; not the cache of `RUN --mount=type=cache`. Under the exclusive lock."""
+    with suppress(FileNotFoundError):
+        for name in os.listdir(f"{paths.builds}/tmp"):
+            if not name.startswith("buildah-cache"):
+                _remove(f"{paths.builds}/tmp/{name}")
     for parent in (f"{paths.builds}/work", paths.build_run):
         with suppress(FileNotFoundError):
             for name in os.listdir(parent):
@@ -119,23 +120,31 @@ def sweep(paths: Paths) -> None:
                     remove_tree(f"{parent}/{name}")
             os.rmdir(parent)
     if read_json(f"{paths.builds}/storage/overlay-containers/containers.json"):
-        runroot = f"{paths.build_run}/sweep"
-        make_private(runroot)
-        run(Command(argv=_wrapped(paths, runroot, "rm", "--all"), timeout=None, accept=None))
-        remove_tree(runroot)
+        directory = f"{paths.build_run}/sweep"
+        env = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "TMPDIR": f"{paths.builds}/tmp"}
+        run(Command(argv=_buildah(paths, directory, "rm", "--all"), env=env, timeout=None, accept=None))
+        remove_tree(directory)
         with suppress(OSError):
             os.rmdir(paths.build_run)
 
 
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        remove_tree(path)
+    else:
+        os.unlink(path)
+
+
 def drop_cache(paths: Paths) -> int:
     """Removes the build cache; bytes freed. Raises `LockTimeout` while something is built."""
-    if not is_used(paths):
+    if not os.path.isdir(paths.builds):
         return 0
     with locked(f"{paths.builds}/lock", timeout=0, what="jocker image prune (the build cache)"):
         sweep(paths)
-        freed = _size(f"{paths.builds}/storage")
-        if os.path.isdir(f"{paths.builds}/storage"):
-            remove_tree(f"{paths.builds}/storage")
+        freed = _size(paths.builds)
+        for name in ("storage", "tmp"):
+            if os.path.isdir(f"{paths.builds}/{name}"):
+                remove_tree(f"{paths.builds}/{name}")
         os.unlink(f"{paths.builds}/lock")
         with suppress(OSError):
             os.rmdir(paths.builds)
@@ -154,31 +163,44 @@ def _size(directory: str) -> int:
 # calling --------------------------------------------------------------------------------------------------------
 
 
-def _wrapped(paths: Paths, runroot: str, *arguments: str) -> tuple[str, ...]:
-    """`runroot` knows what is mounted, so each build, in its own mount namespace, has one of its own."""
-    return (
-        *_namespaces(),
+def _buildah(paths: Paths, run: str, *arguments: str, also: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """A command line; `also` are directories it may write to besides its own. `run` knows what is mounted, so each
+    build, in its own mount namespace, has one of its own.
+    """
+    return _confined(
+        paths,
+        run,
         require("buildah"),
         "--root", f"{paths.builds}/storage",
-        "--runroot", runroot,
+        "--runroot", f"{run}/root",
         "--storage-driver", "overlay",
         *arguments,
+        also=also,
     )  # fmt: skip
 
 
-def _namespaces() -> tuple[str, ...]:
+def _confined(paths: Paths, run: str, *program: str, also: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The program in namespaces of its own, where it can write below the directories of builds alone."""
+    for directory in (f"{paths.builds}/storage", f"{paths.builds}/tmp", run):
+        make_private(directory)
+    # What is needed below /var/tmp would be hidden by another directory mounted there.
+    is_in_use = any(_BIG in word for word in (paths.builds, run, *also, *program))
     return (
         require("setpriv"), "--pdeathsig", "KILL",
         require("unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+        sys.executable, "-P", "-m", "composer.host.build_view",
+        _BIG if is_in_use else f"{paths.builds}/tmp", paths.builds, run, *also, "/proc", "/sys/fs/cgroup", "--",
+        *program,
     )  # fmt: skip
 
 
-def _environment(place: Workplace, extra: Mapping[str, str]) -> dict[str, str]:
+def _environment(paths: Paths, place: Workplace, extra: Mapping[str, str]) -> dict[str, str]:
     return {
-        "TMPDIR": f"{place.directory}/tmp",
+        **extra,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "TMPDIR": f"{paths.builds}/tmp",
         "CONTAINERS_CONF": f"{place.directory}/containers.conf",
         "CONTAINERS_REGISTRIES_CONF": f"{place.directory}/registries.conf",
-        **extra,
     }
 
 
@@ -196,8 +218,12 @@ def build(
     Raises `CommandFailed` with the last lines it said, `Interrupted` once `is_cancelled`, `ToolMissing`.
     """
     file = f"{place.directory}/id"
-    argv = _wrapped(paths, place.runroot, "build", "--iidfile", file, *arguments)
-    stream(Command(argv=argv, env=_environment(place, env), timeout=None), on_line=on_line, is_cancelled=is_cancelled)
+    argv = _buildah(paths, place.run, "build", "--iidfile", file, *arguments)
+    stream(
+        Command(argv=argv, env=_environment(paths, place, env), timeout=None),
+        on_line=on_line,
+        is_cancelled=is_cancelled,
+    )
     with open(file) as found:
         return found.read().strip()
 
@@ -208,14 +234,17 @@ def export(paths: Paths, place: Workplace, image_id: str, directory: str) -> Non
     Docker's form of the manifest, or the health check would be lost.
     """
     flags = ("--quiet", "--disable-compression", "--format", "v2s2")
-    argv = _wrapped(paths, place.runroot, "push", *flags, image_id, f"dir:{directory}")
-    run(Command(argv=argv, env=_environment(place, {}), timeout=None))
+    argv = _buildah(paths, place.run, "push", *flags, image_id, f"dir:{directory}", also=(directory,))
+    run(Command(argv=argv, env=_environment(paths, place, {}), timeout=None))
 
 
 def push(paths: Paths, place: Workplace, image_id: str, reference: str, env: Mapping[str, str]) -> None:
     """Sends an image to its registry, with the credentials skopeo and podman use. Raises `CommandFailed`."""
-    argv = _wrapped(paths, place.runroot, "push", "--quiet", "--format", "v2s2", image_id, f"docker://{reference}")
-    run(Command(argv=argv, env={"TMPDIR": f"{place.directory}/tmp", **env}, timeout=None))
+    argv = _buildah(paths, place.run, "push", "--quiet", "--format", "v2s2", image_id, f"docker://{reference}")
+    own = _environment(paths, place, env)
+    given = env.get("CONTAINERS_REGISTRIES_CONF")
+    del own["CONTAINERS_REGISTRIES_CONF"]  # the user's registries, not ours
+    run(Command(argv=argv, env=own | ({"CONTAINERS_REGISTRIES_CONF": given} if given else {}), timeout=None))
 
 
 def has(paths: Paths, image_id: str, reference: str) -> bool:
@@ -229,10 +258,10 @@ def has(paths: Paths, image_id: str, reference: str) -> bool:
 
 def give(paths: Paths, place: Workplace, directory: str, reference: str) -> None:
     """Gives buildah an image that lies in `directory` as `dir:` layout. Raises `CommandFailed`, `ToolMissing`."""
-    storage = f"[overlay@{paths.builds}/storage+{place.runroot}]"
-    argv = (
-        *_namespaces(),
+    storage = f"[overlay@{paths.builds}/storage+{place.run}/root]"
+    argv = _confined(
+        paths, place.run,
         require("skopeo"), "--insecure-policy", "copy", "--quiet", "--preserve-digests",
         f"dir:{directory}", f"containers-storage:{storage}{reference}",
     )  # fmt: skip
-    run(Command(argv=argv, env=_environment(place, {}), timeout=None))
+    run(Command(argv=argv, env=_environment(paths, place, {}), timeout=None))

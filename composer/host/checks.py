@@ -69,6 +69,7 @@ def all_checks(paths: Paths, environ: dict[str, str]) -> tuple[Check, ...]:
         lambda: check_tool("conmon", "nothing can watch over containers"),
         lambda: check_tool("skopeo", "images cannot be pulled, loaded or saved", version_word=2),
         check_skopeo_policy,
+        check_buildah,
         check_seccomp,
         check_init,
         check_nft,
@@ -294,6 +295,12 @@ def check_skopeo_policy() -> Check:
         "no policy.json: skopeo refuses to pull without one",
         "apt-get install golang-github-containers-common (newer systems: containers-common)",
     )
+
+
+def check_buildah() -> Check:
+    """What builds images: only services with a `build` need it."""
+    found = check_tool("buildah", "services with a `build` cannot be built", version_word=2)
+    return found._replace(status="warning") if found.status == "missing" else found
 
 
 def check_seccomp() -> Check:

@@ -22,6 +22,7 @@ RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 MNT_DETACH = 2
 NOSUID_NODEV_NOEXEC = 2 | 4 | 8
+_MS_BIND, _MS_REC = 4096, 16384
 _MOUNT_ATTR_RDONLY = 1
 _MOUNT_ATTR_NOSUID = 2
 _MOUNT_ATTR_NODEV = 4
@@ -182,6 +183,23 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
         data and data.encode(),
     ):
         _refuse("mount", target)
+
+
+def bind(source: str, target: str) -> None:
+    """Mounts what is at `source`, with all that is mounted in it, on `target`, too. Raises `OSError`."""
+    mount(source, target, None, _MS_BIND | _MS_REC)
+
+
+def make_read_only(target: str, *, read_only: bool) -> None:
+    """mount_setattr(2) on a mount and all below it: nothing can be written there any more, or again (kernel 5.12).
+
+    Raises `OSError`.
+    """
+    on, off = (_MOUNT_ATTR_RDONLY, 0) if read_only else (0, _MOUNT_ATTR_RDONLY)
+    attributes = _MountAttributes(on, off, 0, 0)
+    size = ctypes.sizeof(attributes)
+    if _syscall(_MOUNT_SETATTR, -100, os.fsencode(target), _AT_RECURSIVE, ctypes.byref(attributes), size) < 0:
+        _refuse("mount_setattr", target)
 
 
 def umount(target: str, flags: int = 0) -> None:

@@ -19,7 +19,7 @@ from composer.host import net_paths, netns, proc
 from composer.paths import Paths
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-_SHARED = {"bundles", "conmon", "containers", "dns", "images", "key", "netns", "runc", "stacks", "volumes"}
+_SHARED = {"build", "bundles", "conmon", "containers", "dns", "images", "key", "netns", "runc", "stacks", "volumes"}
 SLEEP = "    image: demo\n    network_mode: none\n    command: [sleep, '1000']\n"
 Jocker = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -95,7 +95,7 @@ class Stack:
             for where, directories, files in os.walk(top):
                 if where == top:
                     found |= {f"file {where}/{name}" for name in {*directories, *files} - _SHARED}
-                    directories[:] = [name for name in directories if name != "images"]
+                    directories[:] = [name for name in directories if name not in {"build", "images"}]
                     continue
                 found |= {f"file {where}/{name}" for name in (*files, *directories)}
         return found

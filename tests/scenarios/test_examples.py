@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import re
@@ -196,8 +197,27 @@ def test_a_scaled_service_is_one_name(example: Copy) -> None:
     down(stack, env)
 
 
+def test_images_of_ones_own(example: Copy) -> None:
+    stack = example("build")
+    env = {"PORT": str(free_ports()), "SIGNATURE": "mine"}
+    port = int(env["PORT"])
+    plan = stack("plan", env=env).stdout
+    assert plan.index("BuildImage docker.io/library/build-server") < plan.index(
+        "BuildImage docker.io/library/build-page"
+    )
+    stack("up", "-d", env=env)
+    stack.wait_for(lambda: ask(port)[0] == 200, "the page is there")
+    assert "<title>Built by jocker</title>" in ask(port)[1]
+    assert hashlib.md5(b"mine", usedforsecurity=False).hexdigest() in ask(port)[1]
+    stack("up", "-d", "--build", env={**env, "TITLE": "Another"})
+    stack.wait_for(lambda: "<h1>Another</h1>" in ask(port)[1], "the page has changed")
+    assert "killed" not in stack("down", "--rmi", "local", env=env).stderr
+    assert "build-" not in stack("image", "ls").stdout
+    stack.assert_nothing_left()
+
+
 def test_every_example_has_a_short_readme() -> None:
-    assert {"ci-service-container", "guestbook", "scaled", "two-networks"} <= set(EXAMPLES)
+    assert {"build", "ci-service-container", "guestbook", "scaled", "two-networks"} <= set(EXAMPLES)
     for name in EXAMPLES:
         lines = (REPOSITORY / "examples" / name / "README.md").read_text().splitlines()
         assert len(lines) <= 40, name
