@@ -65,6 +65,8 @@ class Builds:
             return ("asked to build" if is_forced else "pull_policy is build"), False
         if wanted == "always" and service.image_is_named:
             return "asked to pull always", True
+        if self._policy.pull is None and service.name in self._policy.stale and service.image_is_named:
+            return "it was pulled too long ago", True
         if service.image_present:
             return None, False
         return "it is not here", builder.image_is_named and wanted != "never"
