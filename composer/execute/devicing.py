@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from composer.desired.state import DesiredContainer
@@ -9,6 +10,7 @@ from composer.desired.state import DesiredContainer
 if TYPE_CHECKING:
     from composer.bundle.context import MachineFacts
     from composer.bundle.resources import Found
+    from composer.paths import Paths
 
 
 def found(container: DesiredContainer, facts: MachineFacts) -> Found:
@@ -20,6 +22,24 @@ def found(container: DesiredContainer, facts: MachineFacts) -> Found:
     from composer.host.devices import find
 
     return find(container.spec.resources, f'service "{container.service}"', facts)
+
+
+def real_time(paths: Paths, container: DesiredContainer) -> AbstractContextManager[None]:
+    """While the container is made, its stack has what it asks for of real-time. Raises `MachineError`."""
+    asked = container.spec.resources
+    if asked is None or not asked.cpu_rt_runtime:
+        return nullcontext()
+    from composer.host import cgroup, real_time
+
+    path = paths.stack_cgroup(container.project)
+    cgroup.make(path, for_processes=False)
+    return real_time.allowed(
+        path,
+        root=paths.cgroup_root,
+        period=asked.cpu_rt_period,
+        runtime=asked.cpu_rt_runtime,
+        where=f'service "{container.service}"',
+    )
 
 
 def left_out(container: DesiredContainer, facts: MachineFacts) -> str:

@@ -209,7 +209,8 @@ class Machine:
                 keeps=keeps,
                 log=Log.from_texts(container.spec.logging),
             )
-            self._through(container.spec.runtime).create(shim, config)
+            with devicing.real_time(self._paths, container):
+                self._through(container.spec.runtime).create(shim, config)
 
     def _give_files(self, container: DesiredContainer, container_id: str) -> None:
         if not container.spec.files:

@@ -44,7 +44,7 @@ def _tree(path: str) -> Any:
         raise CdiError(f"{path}: too large")
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         if path.endswith(".json"):
             raise CdiError(f"{path}: not JSON") from None
     from ruamel.yaml import YAML

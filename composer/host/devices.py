@@ -206,7 +206,7 @@ def _has_weights(root: str) -> bool:
     """The root itself has no such file: any cgroup below tells."""
     return any(
         os.path.exists(f"{entry.path}/{name}")
-        for entry in os.scandir(root)
+        for entry in [*os.scandir(root)]
         if entry.is_dir(follow_symlinks=False)
         for name in ("io.weight", "io.bfq.weight")
     )

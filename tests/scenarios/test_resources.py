@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from scenarios.conftest import SLEEP, Stack
 
+from composer.bundle.resources import RT
 from composer.host import cgroup
 from composer.host.cdi import specs
+from composer.host.devices import able
 
 pytestmark = pytest.mark.real
 
@@ -101,6 +103,27 @@ def test_what_only_cgroup_v1_can_is_done_there_and_told_elsewhere(stack: Stack) 
         assert knob(stack, "memory.oom_control").startswith("oom_kill_disable 1\n")
         assert int(knob(stack, "memory.memsw.limit_in_bytes")) > 1 << 60
     stack("down")
+
+
+def test_real_time_is_given_or_told(stack: Stack) -> None:
+    text = "cpu_rt_period: 1000000\ncpu_rt_runtime: 20000\ndeploy: {replicas: 3}"
+    stack.write(service(text))
+    done = stack("up", "-d", code=0 if RT in able() else 4)
+    if RT in able():
+        assert set(stack.states().values()) == {"running"}
+        (cpu,) = (one.path for one in cgroup.hierarchies() if "cpu" in one.controllers)
+        parent = Path(f"{cpu}{stack.paths.stack_cgroup('web')}")
+        given = [(parent / one / "cpu.rt_runtime_us").read_text() for one in stack.ids().values()]
+        assert given == ["20000\n"] * 3
+        assert int((parent / "cpu.rt_runtime_us").read_text()) >= 60000
+    else:
+        assert "need real-time groups, which this kernel does not have" in done.stderr
+    stack("down")
+    stack.write(service("cpu_rt_runtime: 990000"))
+    done = stack("up", "-d", code=4)
+    assert 'service "web": cpu_rt_runtime' in done.stderr
+    stack("down")
+    stack.assert_nothing_left()
 
 
 def a_disk() -> str:
