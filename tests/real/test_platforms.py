@@ -1,4 +1,4 @@
-"""`platform:` of a service: which image of several a name stands for, and what is said of one for other machines."""
+"""`platform:` of a service: which image of several a name stands for; and images that grow old."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from registry import push
 from scenarios.conftest import Jocker
 
 from composer.host.machine_facts import architecture
+from composer.paths import Paths
 
 pytestmark = pytest.mark.real
 
@@ -60,8 +61,11 @@ def run(jocker: Jocker, registry: str, tmp_path: Path) -> Up:
     conf = f'[[registry]]\nprefix = "far.example"\nlocation = "{registry}"\ninsecure = true\n'
     (tmp_path / "registries.conf").write_text(conf)
 
-    def run(*arguments: str, platform: str = "", code: int = 0, env: Mapping[str, str] | None = None) -> Any:
+    def run(
+        *arguments: str, platform: str = "", policy: str = "", code: int = 0, env: Mapping[str, str] | None = None
+    ) -> Any:
         wanted = f"    platform: {platform}\n" if platform else ""
+        wanted += f"    pull_policy: {policy}\n" if policy else ""
         service = f"    image: far.example/app:1\n    network_mode: none\n    command: [sh]\n{wanted}"
         (tmp_path / "jocker.yml").write_text(f"name: web\nservices:\n  web:\n{service}")
         environment = {"CONTAINERS_REGISTRIES_CONF": str(tmp_path / "registries.conf"), **(env or {})}
@@ -122,3 +126,30 @@ def test_a_platform_that_no_registry_has(run: Up) -> None:
     said = run("create", platform="linux/s390x", code=1).stderr
     assert "far.example/app:1: not in its registry" in said
     assert "s390x" in said
+
+
+def age(paths: Paths, seconds: float) -> None:
+    """As if all images had come so long ago."""
+    for path in Path(f"{paths.images}/refs").glob("*.json"):
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "added_at": record["added_at"] - seconds}))
+
+
+@pytest.mark.parametrize(
+    ("policy", "seconds"), [("every_1h30m", 5400), ("daily", 86400), ("weekly", 7 * 86400), ("every_0s", 1)]
+)
+def test_an_image_that_has_grown_old_is_pulled_again(run: Up, jocker_dirs: Paths, policy: str, seconds: int) -> None:
+    run("create", policy=policy)
+    if seconds > 1:
+        assert "PullImage" not in run("plan", policy=policy).stdout
+        age(jocker_dirs, seconds - 600)
+        assert "PullImage" not in run("plan", policy=policy).stdout
+        age(jocker_dirs, 700)
+    assert "PullImage far.example/app:1: it was pulled too long ago" in run("plan", policy=policy).stdout
+    assert "Pulled" in run("create", policy=policy).stderr
+    if seconds > 1:
+        assert "PullImage" not in run("plan", policy=policy).stdout
+        age(jocker_dirs, seconds + 1)
+        assert "Pulled" in run("run", "--rm", "-T", "web", "nothing", policy=policy, code=127).stderr
+    assert "PullImage" not in run("plan", policy="refresh").stdout
+    run("down")
