@@ -18,7 +18,7 @@ from composer.cli.text import escape
 from composer.desired.build import oneoff, wanted_platform
 from composer.desired.hashing import container_id
 from composer.desired.state import DesiredContainer, DesiredStack
-from composer.errors import CommandNotStarted, ImageNotFound, UsageError
+from composer.errors import CommandNotStarted, ImageNotFound, StackFileError, UsageError
 from composer.frozen import replace
 from composer.model.network import Port
 from composer.model.service import AnonymousVolume, BindMount, Mount, NamedVolume, Project, Service
@@ -72,6 +72,8 @@ def run(
     project = road.load(options, (service,))
     if service not in project.services:
         raise UsageError(f"no such service: {service}", hint=f"there are: {', '.join(project.services)}")
+    if project.refusals:  # before anything is pulled for it
+        raise StackFileError(project.refusals)
     ports = _ports(project.services[service], publish, service_ports=service_ports)
     if not no_deps:
         _start_dependencies(options, project, service, build=build)

@@ -248,6 +248,16 @@ def test_start_starts_what_a_service_depends_on(stack: Stack) -> None:
     stack("down", "-t", "0")
 
 
+@pytest.mark.parametrize("line", ["up -d", "create", "plan", "run web true", "render web"])
+def test_what_cannot_be_run_is_refused_with_its_place_before_anything_is_made(stack: Stack, line: str) -> None:
+    stack.write(
+        "services:\n  web:\n    image: none/such:1\n    network_mode: none\n    post_start: [{command: 'true'}]\n"
+    )
+    assert "post_start:" in stack("config").stdout
+    assert "jocker.yml:5:5  services.web.post_start: not supported yet" in stack(*line.split(), code=3).stderr
+    stack.assert_nothing_left()
+
+
 def test_all_complaints_about_a_file_come_at_once(stack: Stack) -> None:
     stack.write(
         "services:\n  web:\n    image: demo\n    network_mode: none\n    comand: x\n    user: 5\n"
