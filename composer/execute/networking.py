@@ -136,7 +136,7 @@ class Networking:
 
     def _mend_end(self, container_id: str) -> None:
         """Connects a container again where it must be. One that is not even pinned is connected when it is started, one
-        that has lost another network, too, when that is repaired.
+        that has lost another network, too, when that is repaired or it has got an address there.
         """
         from composer.host import endpoints, netns
         from composer.host.state import snapshot
@@ -148,11 +148,12 @@ class Networking:
         if pid:
             endpoints.adopt(self._paths, container_id, pid)
         if netns.exists(net_paths.container_netns(self._paths, container_id)):
-            with suppress(ContainerError):  # of a damaged record its own stack will hear
+            with suppress(ContainerError, NetworkError):  # of a damaged record its own stack will hear
                 spec = desired_of(record).spec
-                routers = [net_paths.router_netns(self._paths, end.network) for end in spec.networks]
-                if all(map(netns.exists, routers)):
-                    self._connect(spec, [self._wiring(end.network) for end in spec.networks], container_id)
+                wirings = [self._wiring(end.network) for end in spec.networks]
+                routers = [net_paths.router_netns(self._paths, wiring.name) for wiring in wirings]
+                if all(map(netns.exists, routers)) and all(container_id in wiring.leases for wiring in wirings):
+                    self._connect(spec, wirings, container_id)
 
     def remove(self, name: str, *, for_good: bool = False) -> None:
         """Removes a network that nobody runs on; with `for_good`, that no container is on. Raises `NetworkError`."""

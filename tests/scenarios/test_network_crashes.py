@@ -11,8 +11,9 @@ from netlab import NXDOMAIN
 from scenarios.conftest import Stack, kill
 from scenarios.wires import QUIET, addresses, asked, free_ports, inside, is_free
 
+from composer.execute.networking import Networking
 from composer.frozen import replace
-from composer.host import dnsmasq, networks
+from composer.host import dnsmasq, net_paths, netns, networks
 from composer.model.wiring import Lease
 
 pytestmark = pytest.mark.real
@@ -54,6 +55,20 @@ def test_whatever_is_killed_at_a_random_moment_the_next_up_converges(stack: Stac
                 assert asked(inside(stack, name), "db") == sorted(found[one] for one in states if "-db-" in one)
     stack("down")
     assert is_free(stack, port)
+    stack.assert_nothing_left()
+
+
+def test_a_down_that_had_taken_one_network_and_half_of_another_is_undone(stack: Stack) -> None:
+    stack.write(shop(free_ports(stack)))
+    stack("up", "-d")
+    stack("stop", "-t", "0")
+    Networking(stack.paths).remove("web_back")
+    netns.remove(net_paths.router_netns(stack.paths, "web_front"))
+    (stack.directory / ".env").write_text("V=1\n")  # web is made anew: the old one never gets an address on back
+    stack("up", "-d")
+    assert "nothing to do" in stack("plan").stdout
+    assert asked(inside(stack, "web-db-1"), "web") == [addresses(stack, "web_back")["web-web-1"]]
+    stack("down", "-t", "0")
     stack.assert_nothing_left()
 
 
