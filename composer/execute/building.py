@@ -261,6 +261,8 @@ class Builder:
         keep = ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY",
                 "NO_PROXY", "XDG_RUNTIME_DIR", "CONTAINERS_REGISTRIES_CONF")  # fmt: skip
         env = {name: os.environ[name] for name in keep if name in os.environ}
+        for name in env.keys() - {"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"}:
+            env[name] = os.path.abspath(env[name])  # buildah runs in another directory than we
         for reference in (step.subject, *map(normalise, step.build.tags)):
             on_progress(f"pushing {reference}")
             try:

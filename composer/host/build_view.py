@@ -29,11 +29,13 @@ def main(arguments: list[str]) -> None:
     try:
         for directory in directories:
             kernel.bind(directory, directory)
-        kernel.bind(big, _BIG)
-        for directory in _SCRATCH:
+        writable = [*directories, *filter(os.path.isdir, (_BIG, *_SCRATCH))]
+        if os.path.isdir(_BIG):
+            kernel.bind(big, _BIG)
+        for directory in filter(os.path.isdir, _SCRATCH):
             kernel.mount("tmpfs", directory, "tmpfs", kernel.NOSUID_NODEV_NOEXEC)
         kernel.make_read_only("/", read_only=True)
-        for directory in (*directories, _BIG, *_SCRATCH):
+        for directory in writable:
             kernel.make_read_only(directory, read_only=False)
     except OSError as error:
         if error.errno != errno.ENOSYS:

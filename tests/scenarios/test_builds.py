@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import registry as registries
 from scenarios.conftest import Stack, kill
 
 from composer.host import networks
@@ -320,15 +321,35 @@ def test_an_interrupted_build_ends_at_once(stack: Stack) -> None:
 def test_builds_at_once_do_not_disturb_one_another(stack: Stack) -> None:
     services = "".join(
         f'  s{number}: {{network_mode: none, build: {{dockerfile_inline: "FROM demo\\nRUN echo {number} > /n"}}}}\n'
-        for number in range(4)
+        for number in range(2)
     )
     stack.write(f"name: web\nservices:\n{services}")
     others = [stack.start("build") for _ in range(2)]
     stack("build")
     assert [other.wait() for other in others] == [0, 0]
-    for number in range(4):
+    for number in range(2):
         assert stack("run", "--rm", f"s{number}", "cat", "/n").stdout == f"{number}\n"
     assert_no_traces(stack)
+
+
+def test_images_go_to_a_registry_and_come_from_there(stack: Stack, tmp_path: Path) -> None:
+    """What a registry has is pulled instead of built, and so is what a Dockerfile starts from."""
+    with registries.registry(tmp_path) as address:
+        config = tmp_path / "registries.conf"
+        config.write_text(f'[[registry]]\nlocation = "{address}"\ninsecure = true\n')
+        env = {"CONTAINERS_REGISTRIES_CONF": str(config)}
+        rest = f"    image: {address}/a:1\n    command: [cat, /x]\n"
+        write(stack, f'{{dockerfile_inline: "FROM demo\\nRUN echo pushed > /x", tags: ["{address}/b:2"]}}', rest=rest)
+        assert f"a | pushing {address}/b:2\n" in stack("build", "--push", env=env).stderr
+        for name in (f"{address}/a:1", f"{address}/b:2"):
+            stack("image", "rm", name)
+        stack("image", "prune", "--build-cache")
+        write(stack, '{dockerfile_inline: "FROM nowhere"}', rest=rest)
+        assert "Built (pulled)" in stack("up", "-d", env=env).stderr
+        write(stack, f'{{dockerfile_inline: "FROM {address}/b:2\\nRUN echo more >> /x"}}', rest=rest)
+        stack("build", "--pull", env=env)
+        assert output(stack) == "pushed\nmore\n"
+        stack("down")
 
 
 def test_the_cache_can_be_dropped(stack: Stack) -> None:
