@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from composer.composefile.checks import did_you_mean
 from composer.composefile.hostpaths import absolute, display_path
 from composer.composefile.loading import READING_PASSES, Context, Loading, expanded, prepared
-from composer.composefile.merge import extended_by, merged_onto, settled_service
+from composer.composefile.merge import extended_by, settled_service
 from composer.composefile.remote import HINT, remote_kind
 from composer.composefile.tree import Node, Path, shown
 
@@ -89,8 +89,11 @@ class _There(_Home):
             if services is None or service is None or service.tag == "reset":
                 continue
             alone = document.with_value({"services": services.with_value({name: service})})
-            whole = merged_onto(whole, prepared(alone, self.context, READING_PASSES), self.context.findings)
-        return whole.at("services", name) if whole else None
+            done = prepared(alone, self.context, READING_PASSES).at("services", name)
+            if done is not None and whole is not None:
+                done = extended_by(settled_service(whole), done, name, self.context.findings)
+            whole = done or whole
+        return whole
 
 
 class _Link(NamedTuple):
