@@ -321,6 +321,14 @@ def _mac_address(node: Node, path: Path, _base: Base, findings: Findings) -> Nod
     return node
 
 
+def _ours(node: Node, _path: Path, base: Base, _findings: Findings) -> Node:
+    """`x-jocker` of a service: its template is beside the file that names it, like any other path."""
+    template = node.items.get("template")
+    if template is None or not template.text or template.tag == "reset":
+        return node
+    return node.with_value({**node.items, "template": template.with_value(absolute(template.text, base))})
+
+
 def _deploy(node: Node, path: Path, base: Base, findings: Findings) -> Node:
     if "resources" in node.items:
         from composer.composefile.resources import deploy
@@ -398,4 +406,5 @@ _RULES: Final[Mapping[str, Rule]] = {
     "tmpfs": _tmpfs,
     "ulimits": _ulimits,
     "volumes": _mounts,
+    "x-jocker": _ours,
 }

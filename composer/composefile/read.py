@@ -173,7 +173,7 @@ def _stack_files(request: StackRequest, environment: Mapping[str, str], warnings
         paths = [path if path == _STDIN else os.path.normpath(os.path.join(request.cwd, path)) for path in files]
         for path, written in zip(paths, files, strict=True):
             if path != _STDIN and not os.path.exists(path):
-                raise UsageError(f"no such stack file: {shown(written)}")
+                raise _no_such_file(written)
             if os.path.isdir(path):
                 raise UsageError(f"a directory, not a stack file: {shown(written)}")
         return paths
@@ -190,6 +190,15 @@ def _stack_files(request: StackRequest, environment: Mapping[str, str], warnings
         f"no stack file in {shown(start)} or above it",
         hint="write jocker.yml or compose.yaml, or name a file with -f",
     )
+
+
+def _no_such_file(written: str) -> UsageError:
+    from composer.composefile.remote import HINT, remote_kind
+
+    kind = remote_kind(written)
+    if kind:
+        return UsageError(f"{shown(written)} is {kind}: not fetched", hint=HINT)
+    return UsageError(f"no such stack file: {shown(written)}")
 
 
 def _files_in(directory: str, warnings: list[str]) -> list[str]:

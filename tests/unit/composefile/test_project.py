@@ -271,3 +271,16 @@ def test_secrets_of_builds_are_printed() -> None:
     text = "services: {a: {image: x, build: {context: ., secrets: [s]}}}\nsecrets: {s: {file: f}, unused: {file: f}}\n"
     project = load({"stack": text})
     assert project.canonical["secrets"] == {"s": {"name": "stack_s", "file": "/stack/f"}}
+
+
+def test_a_template_is_beside_the_file_that_names_it() -> None:
+    service = "{image: x, network_mode: none, x-jocker: {template: t.j2}}"
+    files = {
+        "jocker.yml": "include: [inc/c.yaml]\nservices: {a: {extends: {file: ext/e.yaml, service: e}}}\n",
+        "inc/c.yaml": f"services: {{c: {service}}}\n",
+        "ext/e.yaml": f"services: {{e: {service}}}\n",
+        "inc/t.j2": "included",
+        "ext/t.j2": "extended",
+    }
+    services = load({"files": files}).services
+    assert (services["a"].template, services["c"].template) == ("extended", "included")

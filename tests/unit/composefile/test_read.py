@@ -127,6 +127,8 @@ def test_places_are_relative_to_the_current_directory(tmp_path: Path) -> None:
     ("wanted", "message"),
     [
         ({"files": ("no.yml",)}, "no such stack file: no.yml"),
+        ({"files": ("oci://o/stack",)}, "oci://o/stack is an OCI artifact: not fetched"),
+        ({"files": ("https://github.com/o/r.git",)}, "https://github.com/o/r.git is a git repository: not fetched"),
         ({"files": ("dir",)}, "a directory, not a stack file: dir"),
         ({"env_files": ("no.env",)}, "no such env file: no.env"),
         ({"project_name": "Bad Name"}, "-p: 'Bad Name' cannot be a project's name"),
