@@ -44,6 +44,7 @@ KEYS = {
         "volumes",
         "others",
         "volume_users",
+        "volume_hashes",
     ),
 }
 
@@ -133,6 +134,7 @@ def actual(
     networks: Mapping[str, Any] | None = None,
     named_volumes: Mapping[str, str] | None = None,
     volume_users: Mapping[str, Iterable[str]] | None = None,
+    volume_hashes: Mapping[str, str] | None = None,
 ) -> ActualStack:
     """What is there. `described` maps `SERVICE-NUMBER` to `STATUS [EXIT CODE]`, or to a mapping with `status` and
 
@@ -173,7 +175,8 @@ def actual(
             started_at=0.0,
             finished_at=0.0,
         )
-    return ActualStack.of("p", found.values(), networks_there(networks, before, found), named_volumes, volume_users)
+    there = ActualStack.of("p", found.values(), networks_there(networks, before, found), named_volumes, volume_users)
+    return replace(there, volume_hashes=dict(volume_hashes or {}))
 
 
 def _made(stack: DesiredStack, key: str, fields: Mapping[str, Any]) -> DesiredContainer:
@@ -204,6 +207,7 @@ class Situation:
             case.get("networks"),
             case.get("volumes"),
             case.get("volume_users"),
+            case.get("volume_hashes"),
         )
         self.actual = replace(self.actual, others=case.get("others") or {})
 

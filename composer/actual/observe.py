@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from composer.actual.parse import actual_of
-from composer.actual.state import ActualContainer, ActualNetwork, ActualStack, named_volumes
+from composer.actual.state import ActualContainer, ActualNetwork, ActualStack, used_volumes
 from composer.frozen import replace
 from composer.host import records
 from composer.host.state import snapshot
@@ -48,11 +48,14 @@ def observe_stack(paths: Paths, project: str, names: Collection[str] = (), *, fa
     users: dict[str, list[str]] = {}
     foreign = [record for record in every if record.get("project") != project]
     for record in foreign:
-        for name in named_volumes(record.get("spec")):
+        for name in used_volumes(record):
             users.setdefault(name, []).append(str(record.get("name") or record["id"][:12]))
     others = {str(record.get("name")): str(record.get("project")) for record in foreign}
-    found_stack = ActualStack.of(project, seen.containers, seen_networks, volumes.named(paths, anonymous), users)
-    return replace(found_stack, others=others, limits=_limits(paths, project))
+    named = volumes.named_records(paths, anonymous)
+    projects = {name: str(record.get("project", "")) for name, record in named.items()}
+    hashes = {name: str(record["config_hash"]) for name, record in named.items() if record.get("config_hash")}
+    found_stack = ActualStack.of(project, seen.containers, seen_networks, projects, users)
+    return replace(found_stack, others=others, volume_hashes=hashes, limits=_limits(paths, project))
 
 
 def _limits(paths: Paths, project: str) -> StackLimits | None:

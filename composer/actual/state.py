@@ -120,6 +120,8 @@ class ActualStack:
     """What its containers may use together; None = it was given no limits."""
     others: Mapping[str, str] = field(factory=dict)
     """The containers of other stacks: name to project."""
+    volume_hashes: Mapping[str, str] = field(factory=dict)
+    """What those volumes were made by: name to the hash of what the stack file said; older ones have none."""
     volume_users: Mapping[str, tuple[str, ...]] = field(factory=dict)
     """The containers of other stacks that use named volumes, by name of the volume; each by its own name."""
 

@@ -24,6 +24,9 @@ RemoveOrphans = Annotated[
 ]
 IgnoreOrphans = Annotated[bool, typer.Option("--ignore-orphans", hidden=True, envvar="COMPOSE_IGNORE_ORPHANS")]
 RenewVolumes = Annotated[bool, typer.Option("--renew-anon-volumes", "-V", help="Fresh anonymous volumes; recreates")]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Make volumes anew whose definition changed: what is in them is lost")
+]
 Pull = Annotated[str | None, typer.Option("--pull", help="always, missing or never; default: as the file says")]
 BuildFirst = Annotated[bool, typer.Option("--build", help="Build images first, also those that are here")]
 NoBuild = Annotated[bool, typer.Option("--no-build", help="Build nothing, also what is missing")]
@@ -42,6 +45,7 @@ def policy(
     remove_orphans: bool = False,
     ignore_orphans: bool = False,
     renew_volumes: bool = False,
+    yes: bool = False,
     pull: str | None = None,
     build: bool = False,
     no_build: bool = False,
@@ -69,6 +73,7 @@ def policy(
         remove_orphans=remove_orphans,
         ignore_orphans=ignore_orphans,
         renew_volumes=renew_volumes,
+        remake_volumes=yes,
         scale=scales(scale),
         pull=wanted,
         build="always" if build else "never" if no_build else "missing",

@@ -195,6 +195,14 @@ def up(options: Globals, project: Project, policy: Policy) -> View:
             apply(options, Plan(nodes=tuple(replace(one, after=_among(one.after, numbers)) for one in gets)))
             policy = replace(policy, pulled=frozenset(node.step.subject for node in gets))
             seen = view(paths, project, policy, contents)
+        if seen.plan.stale and sys.stdin.isatty():
+            from composer.cli.asking import agrees
+
+            if agrees(
+                f"volume {', '.join(seen.plan.stale)}: the definition changed; make it anew (what is in it is lost)?"
+            ):
+                policy = replace(policy, remake_volumes=True)
+                seen = view(paths, project, policy, contents)
         warn((*seen.plan.warnings, *foreign(seen.desired)))
         apply(options, seen.plan, contents)
     return seen

@@ -31,6 +31,7 @@ def up(
     no_build: flags.NoBuild = False,
     quiet_build: flags.QuietBuild = False,
     timeout: Timeout = None,
+    yes: flags.Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan instead (as `jocker plan`)")] = False,
 ) -> None:
     """Make the machine as the stack file says: pull, create, recreate what changed, start."""
@@ -50,6 +51,7 @@ def up(
             remove_orphans=remove_orphans,
             ignore_orphans=ignore_orphans,
             renew_volumes=renew_anon_volumes,
+            yes=yes,
             pull=pull,
             build=build,
             no_build=no_build,
@@ -70,6 +72,7 @@ def create(
     pull: flags.Pull = None,
     build: flags.BuildFirst = False,
     no_build: flags.NoBuild = False,
+    yes: flags.Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan instead")] = False,
 ) -> None:
     """Make the containers of the stack, without starting them."""
@@ -83,6 +86,7 @@ def create(
             scale=scale,
             remove_orphans=remove_orphans,
             ignore_orphans=ignore_orphans,
+            yes=yes,
             pull=pull,
             build=build,
             no_build=no_build,

@@ -37,9 +37,9 @@ def next_name(paths: Paths, container_id: str, target: str) -> str:
     raise AssertionError("count() does not end")
 
 
-def named(paths: Paths, anonymous: Collection[str] = ()) -> dict[str, str]:
-    """The volumes that have a name: name to the project each was made for, "" = none. `anonymous` are known to have
-    none; their records need not be read.
+def named_records(paths: Paths, anonymous: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """The records of the volumes that have a name, by name. `anonymous` are known to have none; their records need not
+    be read.
     """
     try:
         names = sorted(os.listdir(paths.volumes))
@@ -50,7 +50,7 @@ def named(paths: Paths, anonymous: Collection[str] = ()) -> dict[str, str]:
         if name not in anonymous:
             record = read_json(f"{paths.volumes}/{name}/record.json")
             if isinstance(record, dict) and not record.get("anonymous"):
-                found[name] = str(record.get("project", ""))
+                found[name] = record
     return found
 
 

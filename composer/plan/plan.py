@@ -21,11 +21,14 @@ class Node:
 
 @frozen
 class Plan:
-    """What would be done. `unchanged` are the containers left alone, by name; `warnings` are for stderr."""
+    """What would be done. `unchanged` are the containers left alone, by name; `warnings` are for stderr. `stale` are
+    volumes that stay although the stack file now says something else of them.
+    """
 
     nodes: tuple[Node, ...] = ()
     unchanged: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return "".join(f"{node}\n" for node in self.nodes)
@@ -58,5 +61,7 @@ class Draft:
         ]
         self._nodes = [Node(1, step), *moved]
 
-    def finish(self, *, unchanged: tuple[str, ...] = (), warnings: tuple[str, ...] = ()) -> Plan:
-        return Plan(nodes=tuple(self._nodes), unchanged=unchanged, warnings=warnings)
+    def finish(
+        self, *, unchanged: tuple[str, ...] = (), warnings: tuple[str, ...] = (), stale: tuple[str, ...] = ()
+    ) -> Plan:
+        return Plan(nodes=tuple(self._nodes), unchanged=unchanged, warnings=warnings, stale=stale)

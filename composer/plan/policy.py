@@ -28,6 +28,8 @@ class Policy:
     remove_orphans: bool = False
     ignore_orphans: bool = False
     renew_volumes: bool = False
+    remake_volumes: bool = False
+    """Volumes of which the stack file now says something else are made anew, empty."""
     scale: Mapping[str, int] = field(factory=dict)
     pull: PullPolicy | None = None
     pulled: frozenset[str] = frozenset()

@@ -19,14 +19,26 @@ from composer.plan.plan import Draft, Plan
 from composer.plan.policy import Policy
 from composer.plan.steps import (
     CreateContainer,
+    CreateVolume,
     PullImage,
     RemoveContainer,
+    RemoveVolume,
     StartContainer,
     StopContainer,
     WaitCompleted,
 )
 from composer.plan.verdicts import Removal, Replacement, Verdict, judge
-from composer.plan.volumes import create_volume, lenders, missing_images, volume_names, volumes_of
+from composer.plan.volumes import (
+    REMADE,
+    create_volume,
+    lenders,
+    missing_images,
+    stale_volumes,
+    stale_warning,
+    users_to_remove,
+    volume_names,
+    volumes_of,
+)
 
 
 def plan_up(desired: DesiredStack, actual: ActualStack, policy: Policy) -> Plan:
@@ -75,6 +87,10 @@ class _Writer:
         networks, warnings = judge_networks(desired, actual, networks_of(desired.services, chosen))
         self._attaching = Attaching(self._draft, desired, actual, networks, no_start=policy.no_start)
         self._volumes: dict[str, int] = {}
+        self._stale = stale_volumes(desired, actual, chosen)
+        remade = self._stale if policy.remake_volumes else ()
+        self._remade = {name: users_to_remove(name, desired, actual, chosen) for name in remade}
+        self._leaving = {one.id for users in self._remade.values() for one in users}
         self._pulls: dict[str, int] = {}
         self._has_builds = any(service.build is not None for service in desired.services.values())
         if self._has_builds:
@@ -100,6 +116,7 @@ class _Writer:
         policy = self._policy
         named = not policy.services or service.name in policy.services
         found = [one for one in self._actual.containers if one.service == service.name and not one.oneoff]
+        found = [one for one in found if one.id not in self._leaving]
         self._verdicts[service.name] = judge(
             self._desired,
             service,
@@ -112,8 +129,15 @@ class _Writer:
 
     def prepare(self) -> None:
         """Volumes and networks come before the containers; who is in the way of a network leaves it for a while."""
+        for name, users in self._remade.items():
+            for one in users:
+                self._remove(Removal(one, f"volume {name}, which it uses, is made anew", volumes=False))
+            gone = tuple(self._removals[one.id][1] for one in users)
+            remove = self._draft.add(RemoveVolume(subject=name, because=REMADE), after=gone)
+            create = CreateVolume(subject=name, because=REMADE, volume=self._desired.volumes[name])
+            self._volumes[name] = self._draft.add(create, after=(remove,))
         for name in volumes_of(self._desired, self._chosen):
-            step = create_volume(self._desired.volumes[name], self._actual)
+            step = None if name in self._remade else create_volume(self._desired.volumes[name], self._actual)
             if step is not None:
                 self._volumes[name] = self._draft.add(step)
         self._attaching.prepare(self._verdicts, self._stop_once)
@@ -388,7 +412,7 @@ class _Writer:
         """A name is given once. Raises `ContainerError` if a container that stays, of this stack or another, has that
         of a new one.
         """
-        leaving = set(self._removals)
+        leaving = set(self._removals) | self._leaving
         for verdict in self._verdicts.values():
             leaving |= {change.old.id for change in verdict.replaced} | {gone.container.id for gone in verdict.removed}
         owners = {one.name: one.service for one in self._actual.containers if one.id not in leaving}
@@ -413,7 +437,9 @@ class _Writer:
             from composer.plan.limits import limit_stack
 
             self._draft.put_first(limit_stack(self._desired, self._actual), before=(CreateContainer, StartContainer))
-        return self._draft.finish(unchanged=tuple(self._unchanged), warnings=tuple(self._warnings))
+        stale = tuple(name for name in self._stale if name not in self._remade)
+        warnings = (*self._warnings, *map(stale_warning, stale))
+        return self._draft.finish(unchanged=tuple(self._unchanged), warnings=warnings, stale=stale)
 
 
 def wait_step(

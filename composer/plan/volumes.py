@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from composer.actual.state import ActualStack
+from composer.actual.state import ActualContainer, ActualStack, named_volumes
 from composer.desired.state import DesiredService, DesiredStack, DesiredVolume, ImageMount, NamedVolume
 from composer.errors import ContainerError
 from composer.plan.steps import CreateVolume
 from composer.plan.verdicts import Verdict
+
+REMADE = "the stack file says something else of it now"
 
 
 def volume_names(service: DesiredService) -> tuple[str, ...]:
@@ -20,6 +22,40 @@ def volumes_of(desired: DesiredStack, chosen: frozenset[str]) -> tuple[str, ...]
     """The real names of the volumes that the chosen services use, in the order in which they are met."""
     names = (name for key, service in desired.services.items() if key in chosen for name in volume_names(service))
     return tuple(dict.fromkeys(names))
+
+
+def stale_volumes(desired: DesiredStack, actual: ActualStack, chosen: frozenset[str]) -> tuple[str, ...]:
+    """The stack's own volumes of which its file said something else when they were made."""
+    return tuple(
+        name
+        for name in volumes_of(desired, chosen)
+        if not desired.volumes[name].external
+        and actual.volumes.get(name) == desired.project
+        and actual.volume_hashes.get(name, desired.volumes[name].config_hash) != desired.volumes[name].config_hash
+    )
+
+
+def users_to_remove(
+    name: str, desired: DesiredStack, actual: ActualStack, chosen: frozenset[str]
+) -> tuple[ActualContainer, ...]:
+    """The containers that must go before a volume is made anew. Raises `ContainerError` if others use it, too."""
+    mine = [one for one in actual.containers if name in named_volumes(one.spec)]
+    others = [*actual.volume_users.get(name, ())]
+    others += [one.name for one in mine if one.oneoff or one.service not in chosen]
+    if others:
+        raise ContainerError(
+            f"volume {name} cannot be made anew: {', '.join(others)} would lose it",
+            hint=f"remove these first, or leave the volume as it is (volumes.{desired.volumes[name].key})",
+        )
+    return tuple(mine)
+
+
+def stale_warning(name: str) -> str:
+    """What to say of a volume that is left as it is."""
+    return (
+        f"volume {name} was made by what the stack file said of it before, and stays as it is; "
+        "`jocker up -y` makes it anew, without what is in it"
+    )
 
 
 def missing_images(service: DesiredService) -> tuple[str, ...]:

@@ -134,7 +134,7 @@ def test_a_volume_that_got_a_user_after_the_plan_stays(store: Paths) -> None:
 def test_what_a_volume_is_follows_from_its_record(store: Paths) -> None:
     volumes.create_named(store, "cd" * 32, project="p", key="w", labels={})
     volumes.create_anonymous(store, ANONYMOUS, project="p", container_id="c1", target="/t")
-    assert volumes.named(store) == {"v": "p", "cd" * 32: "p"}
+    assert {name: one["project"] for name, one in volumes.named_records(store).items()} == {"v": "p", "cd" * 32: "p"}
     with pytest.raises(ContainerError, match="is the anonymous one of container c1"):
         volumes.create_named(store, ANONYMOUS, project="q", key="x", labels={})
     with pytest.raises(ContainerError, match="is the anonymous one of container c1"):

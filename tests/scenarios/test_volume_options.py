@@ -100,6 +100,22 @@ def test_after_a_reboot_it_is_mounted_again(stack: Stack) -> None:
     stack.assert_nothing_left()
 
 
+def test_another_definition_is_told_and_followed_only_when_asked(stack: Stack) -> None:
+    stack.write((TWO % "{}").replace("driver_opts: {}", "labels: {a: b}"))
+    stack("up", "-d")
+    inside(stack, "one", "echo old > /data/file")
+    stack.write(TMPFS)
+    said = stack("up", "-d", stdin="y\n").stderr
+    assert "volume web_data was made by what the stack file said of it before, and stays as it is" in said
+    assert inside(stack, "one", "cat /data/file").stdout == "old\n"
+    stack("up", "-d", "-y", "-t", "0")
+    assert inside(stack, "one", "ls /data").stdout == ""
+    assert is_mounted(data_of(stack))
+    assert "stays as it is" not in stack("up", "-d").stderr
+    stack("down", "-t", "0", "-v")
+    stack.assert_nothing_left()
+
+
 @pytest.mark.parametrize("kind", ["nfs", "cifs", "nonsense"])
 def test_what_cannot_be_mounted_says_what_the_kernel_says(stack: Stack, kind: str) -> None:
     stack.write(TWO % f"{{type: {kind}, device: ':/x', o: 'addr=127.0.0.1,password=hidden'}}")
