@@ -19,6 +19,8 @@ _SCRATCH = ("/var/cache", "/dev/shm")
 """In memory, and gone with the build: buildah looks names up in a file below the first only if it may lock it, and puts
 secrets into the second.
 """
+_OF_THE_KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi")
+"""What of /proc is not about processes, but about the whole machine."""
 
 
 def main(arguments: list[str]) -> None:
@@ -37,6 +39,9 @@ def main(arguments: list[str]) -> None:
         kernel.make_read_only("/", read_only=True)
         for directory in writable:
             kernel.make_read_only(directory, read_only=False)
+        for path in filter(os.path.exists, _OF_THE_KERNEL):
+            kernel.bind(path, path)
+            kernel.make_read_only(path, read_only=True)
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise

@@ -64,6 +64,7 @@ def working(paths: Paths, others: Callable[[], None]) -> Iterator[Workplace]:
     )
     with locked(f"{paths.builds}/lock", shared=True):
         try:
+            cgroup.make(place.cgroup, for_processes=False)
             make_private(place.directory)
             make_private(place.run)
             write_plain(f"{place.directory}/containers.conf", _settings(place.run).encode(), mode=0o600)
@@ -189,7 +190,7 @@ def _confined(paths: Paths, run: str, *program: str, also: tuple[str, ...] = ())
         require("setpriv"), "--pdeathsig", "KILL",
         require("unshare"), "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
         sys.executable, "-P", "-m", "composer.host.build_view",
-        _BIG if is_in_use else f"{paths.builds}/tmp", paths.builds, run, *also, "/proc", "/sys/fs/cgroup", "--",
+        _BIG if is_in_use else f"{paths.builds}/tmp", paths.builds, run, *also, "/proc", "--",
         *program,
     )  # fmt: skip
 
@@ -218,7 +219,9 @@ def build(
     Raises `CommandFailed` with the last lines it said, `Interrupted` once `is_cancelled`, `ToolMissing`.
     """
     file = f"{place.directory}/id"
-    argv = _buildah(paths, place.run, "build", "--iidfile", file, *arguments)
+    # The runtime makes its cgroup there, and fills in what the parents lack.
+    cgroups = tuple(f"{one.path}{paths.cgroup_root}" for one in cgroup.hierarchies())
+    argv = _buildah(paths, place.run, "build", "--iidfile", file, *arguments, also=cgroups)
     stream(
         Command(argv=argv, env=_environment(paths, place, env), timeout=None),
         on_line=on_line,
