@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from leftovers import mounts
-from scenarios.conftest import Stack
+from scenarios.conftest import Stack, kill
 
 from composer.host import kernel, volumes
 from composer.host.volume_mounts import is_mounted
@@ -112,6 +112,31 @@ def test_another_definition_is_told_and_followed_only_when_asked(stack: Stack) -
     assert inside(stack, "one", "ls /data").stdout == ""
     assert is_mounted(data_of(stack))
     assert "stays as it is" not in stack("up", "-d").stderr
+    stack("down", "-t", "0", "-v")
+    stack.assert_nothing_left()
+
+
+@pytest.mark.parametrize("next_command", ["up", "down"])
+def test_killed_when_it_is_mounted_the_next_command_goes_on(stack: Stack, next_command: str) -> None:
+    stack.write(TMPFS)
+    command = stack.start("up", "-d")
+    stack.wait_for(lambda: is_mounted(data_of(stack)), "the volume is mounted")
+    kill(command)
+    if next_command == "up":
+        stack("up", "-d", "-t", "0")
+        assert mounts().count(data_of(stack)) == 1
+        inside(stack, "one", "echo > /data/file")
+        inside(stack, "two", "cat /data/file")
+    stack("down", "-t", "0", "-v")
+    stack.assert_nothing_left()
+
+
+def test_killed_when_it_is_unmounted_down_goes_on(stack: Stack) -> None:
+    stack.write(TMPFS)
+    stack("up", "-d")
+    command = stack.start("down", "-t", "0")
+    stack.wait_for(lambda: not is_mounted(data_of(stack)), "the volume is unmounted")
+    kill(command)
     stack("down", "-t", "0", "-v")
     stack.assert_nothing_left()
 
