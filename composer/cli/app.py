@@ -45,6 +45,7 @@ COMMANDS = {
     "up": _Command("up", "up", "Make the machine as the stack file says"),
     "volume": _Command("volume", "app", "Volumes: create, list, inspect, remove", is_group=True),
     "volumes": _Command("volumes", "volumes", "List the volumes of the stack"),
+    "watch": _Command("watch", "watch", "Bring changes of files into running containers"),
     "version": _Command("version", "version", "Show the version"),
 }
 

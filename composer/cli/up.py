@@ -32,33 +32,43 @@ def up(
     quiet_build: flags.QuietBuild = False,
     timeout: Timeout = None,
     yes: flags.Yes = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Stay, show what containers say, and watch files as `jocker watch`")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan instead (as `jocker plan`)")] = False,
 ) -> None:
     """Make the machine as the stack file says: pull, create, recreate what changed, start."""
     options: Globals = context.obj
-    if not (detach or no_start or dry_run):
+    if watch and (detach or no_start):
+        raise UsageError(f"--watch and {'--detach' if detach else '--no-start'} exclude each other")
+    if watch and no_build:
+        raise UsageError("--no-build and --watch exclude each other")
+    if not (detach or no_start or dry_run or watch):
         raise UsageError("`up` in the foreground comes with a later version", hint="jocker up -d, then jocker logs -f")
-    bring_up(
-        options.with_quiet_builds(quiet_build),
-        flags.policy(
-            services,
-            force_recreate=force_recreate,
-            no_recreate=no_recreate,
-            always_recreate_deps=always_recreate_deps,
-            no_deps=no_deps,
-            no_start=no_start,
-            scale=scale,
-            remove_orphans=remove_orphans,
-            ignore_orphans=ignore_orphans,
-            renew_volumes=renew_anon_volumes,
-            yes=yes,
-            pull=pull,
-            build=build,
-            no_build=no_build,
-            timeout=timeout,
-        ),
-        dry_run=dry_run,
+    options = options.with_quiet_builds(quiet_build)
+    wanted = flags.policy(
+        services,
+        force_recreate=force_recreate,
+        no_recreate=no_recreate,
+        always_recreate_deps=always_recreate_deps,
+        no_deps=no_deps,
+        no_start=no_start,
+        scale=scale,
+        remove_orphans=remove_orphans,
+        ignore_orphans=ignore_orphans,
+        renew_volumes=renew_anon_volumes,
+        yes=yes,
+        pull=pull,
+        build=build,
+        no_build=no_build,
+        timeout=timeout,
     )
+    if watch and not dry_run:
+        from composer.cli.watching import up_and_watch
+
+        up_and_watch(options, wanted)
+    else:
+        bring_up(options, wanted, dry_run=dry_run)
 
 
 def create(

@@ -45,8 +45,8 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "secrets.*.external": "name",
     "services.*": _LIMITS
     + """
-        annotations attach build cap_add cap_drop cgroup command configs container_name cpus depends_on deploy dns
-        dns_opt dns_search domainname entrypoint env_file environment expose extends external_links extra_hosts
+        annotations attach build cap_add cap_drop cgroup command configs container_name cpus depends_on deploy develop
+        dns dns_opt dns_search domainname entrypoint env_file environment expose extends external_links extra_hosts
         group_add hostname image init ipc isolation label_file labels links logging mac_address mem_limit network_mode
         networks pid pids_limit platform ports privileged profiles pull_policy read_only restart runtime scale secrets
         security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user userns_mode uts
@@ -66,6 +66,9 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "services.*.blkio_config.weight_device[]": "path weight",
     "services.*.depends_on.*": "condition required restart",
     "services.*.configs[]": _FILE_REFERENCE,
+    "services.*.develop": "watch",
+    "services.*.develop.watch[]": "action exec ignore include initial_sync path target",
+    "services.*.develop.watch[].exec": "command environment privileged user working_dir",
     "services.*.deploy": "mode replicas resources restart_policy",
     "services.*.deploy.resources": "limits reservations",
     "services.*.deploy.resources.limits": "cpus memory pids",
@@ -113,9 +116,6 @@ _NO_EFFECT: Final[Mapping[str, str]] = {
     f"{_RESERVED}.generic_resources[].discrete_resource_spec": "kind value",
     "services.*.deploy.rollback_config": _UPDATE,
     "services.*.deploy.update_config": _UPDATE,
-    "services.*.develop": "watch",
-    "services.*.develop.watch[]": "action exec ignore include initial_sync path target",
-    "services.*.develop.watch[].exec": _HOOK,
     "services.*.build": "cache_from cache_to entitlements isolation provenance sbom",
     "services.*.build.secrets[]": "gid mode uid",
     "services.*.ports[]": "app_protocol mode name",
@@ -204,7 +204,7 @@ _NOTES: Final[Mapping[str, str]] = {
     "services.*.storage_opt": (
         "what a container writes lies beside the others' on one file system: jocker sets no quotas there"
     ),
-    "services.*.develop": "for watching only",
+    "services.*.develop": "for `jocker watch` and `jocker up --watch`",
     "services.*.healthcheck.disable": "also the test NONE",
     "services.*.models": "no model runner here",
     "services.*.networks.*.driver_opts": "a container's end on a network has no options here",

@@ -61,8 +61,18 @@ def _merged(env: list[str], changes: Mapping[str, str]) -> list[str]:
     return [*kept, *(f"{name}={value}" for name, value in changes.items())]
 
 
-def execute_in(paths: Paths, runtime: Runtime, container_id: str, name: str, request: Request, *, detach: bool) -> int:
-    """Runs it with our own input and output and returns its exit code; detached: starts it and returns 0.
+def execute_in(
+    paths: Paths,
+    runtime: Runtime,
+    container_id: str,
+    name: str,
+    request: Request,
+    *,
+    detach: bool,
+    alone: bool = False,
+) -> int:
+    """Runs it with our own input and output and returns its exit code; detached: starts it and returns 0. `alone`: it
+    has no input, and a signal is for us and ends it, too.
 
     Without a terminal the runtime's complaint goes to our stderr, and 127, 126 or 1 comes back. Else raises
     `CommandNotStarted` (127 not found, 126 not executable), `ContainerError`.
@@ -85,7 +95,7 @@ def execute_in(paths: Paths, runtime: Runtime, container_id: str, name: str, req
         )  # fmt: skip
         with tempfile.TemporaryFile() as said:
             # The runtime's own complaint must not mix with the command's: it goes to its log, and to us.
-            code = _run(argv, said.fileno() if request.tty else None, detach=detach)
+            code = _run(argv, said.fileno() if request.tty else None, detach=detach, alone=alone)
         if code in _FAILED:
             complaint = _complaint(f"{directory}/log")
             if complaint:
@@ -96,21 +106,29 @@ def execute_in(paths: Paths, runtime: Runtime, container_id: str, name: str, req
     return code
 
 
-def _run(argv: tuple[str, ...], stderr: int | None, *, detach: bool) -> int:
+def _run(argv: tuple[str, ...], stderr: int | None, *, detach: bool, alone: bool) -> int:
     quiet = subprocess.DEVNULL if detach else None
     process = subprocess.Popen(
         argv,
-        stdin=quiet,
+        stdin=subprocess.DEVNULL if alone else quiet,
         stdout=quiet,
         stderr=quiet if detach else stderr,
         env=environment({name: os.environ[name] for name in ("TERM",) if name in os.environ}),
         cwd="/",
         umask=0o022,  # as conmon's: what is made in the container does not depend on who calls
     )
-    from composer.host.attach import forwarded
+    if alone:
+        try:
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    else:
+        from composer.host.attach import forwarded
 
-    with forwarded(process.send_signal):
-        code = process.wait()
+        with forwarded(process.send_signal):
+            code = process.wait()
     sys.stdout.flush()
     return 128 - code if code < 0 else code
 

@@ -126,8 +126,28 @@ def remove_tree(path: str) -> None:
     remove_tree_at(None, path)
 
 
-def remove_tree_at(directory_fd: int | None, name: str | bytes) -> None:
-    """`remove_tree` of `name` in an open directory; links are removed, never followed."""
+def is_mounted(directory_fd: int, name: str) -> bool:
+    """Whether something is mounted on an entry of a directory, whoever's mount that is.
+
+    The kernel refuses to remove what is mounted on (EBUSY) to those alone who see the mount: for us a mount of a
+    container is in nobody's way, and it would go.
+    """
+    flags, resolve = os.O_PATH | os.O_NOFOLLOW, kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_XDEV
+    try:
+        os.close(kernel.open_in_root(directory_fd, os.fsencode(name), flags, resolve=resolve))
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return False
+        if error.errno != errno.EXDEV:
+            raise
+        return True
+    return False
+
+
+def remove_tree_at(directory_fd: int | None, name: str | bytes, *, with_mounts: bool = True) -> None:
+    """`remove_tree` of `name` in an open directory; links are removed, never followed. Where a container's mounts may
+    be below, `with_mounts` is to be False: at the first one that is an `OSError` (EBUSY).
+    """
     try:
         fd = os.open(name, _OPEN_DIRECTORY, dir_fd=directory_fd)
     except FileNotFoundError:
@@ -141,6 +161,8 @@ def remove_tree_at(directory_fd: int | None, name: str | bytes) -> None:
             if pending[-1]:
                 entry = pending[-1].pop()
                 try:
+                    if not with_mounts and is_mounted(walker.fd, entry):
+                        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), entry)
                     os.unlink(entry, dir_fd=walker.fd)
                 except IsADirectoryError:
                     walker.down(entry)
