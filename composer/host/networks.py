@@ -89,11 +89,12 @@ def every(paths: Paths) -> Iterator[Wiring]:
 
 def without_strays(paths: Paths, wiring: Wiring) -> Wiring:
     """The wiring without leases of containers that are gone: whoever took them was killed, or lost the record."""
-    stays = {one: lease for one, lease in wiring.leases.items() if not _is_stray(paths, one, lease)}
+    stays = {one: lease for one, lease in wiring.leases.items() if not is_stray(paths, one, lease)}
     return wiring if len(stays) == len(wiring.leases) else replace(wiring, leases=stays)
 
 
-def _is_stray(paths: Paths, container_id: str, lease: Lease) -> bool:
+def is_stray(paths: Paths, container_id: str, lease: Lease) -> bool:
+    """Whether the container of a lease is not there, and nobody is about to make it."""
     if os.path.exists(paths.record(container_id)):
         return False
     pid, _, started = lease.claimed_by.partition("-")

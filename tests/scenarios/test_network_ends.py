@@ -14,6 +14,8 @@ from composer.desired.state import Endpoint
 from composer.errors import NetworkError
 from composer.execute.networking import Networking
 from composer.host import kernel, net_paths, networks
+from composer.model.wiring import Wiring
+from composer.paths import Paths
 from composer.plan.steps import Member
 
 pytestmark = pytest.mark.real
@@ -87,6 +89,27 @@ def test_a_network_is_not_removed_under_who_is_just_joining_it(stack: Stack) -> 
             networking.remove("bridge", for_good=for_good)
     networking.detach("a" * 64, ["bridge"])
     networking.remove("bridge")
+    stack.assert_nothing_left()
+
+
+def test_a_container_that_is_removed_at_the_same_time_keeps_no_network(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.write(f"services:\n  web:\n{QUIET}")
+    stack("create")
+    paths = stack.paths
+    record = paths.record(wiring(stack, "web_default").leases.popitem()[0])
+    look = networks.without_strays
+
+    def then_it_goes(paths: Paths, found: Wiring) -> Wiring:
+        seen = look(paths, found)
+        os.rename(record, f"{record}.gone")
+        return seen
+
+    monkeypatch.setattr(networks, "without_strays", then_it_goes)
+    Networking(paths).remove("web_default")
+    os.rename(f"{record}.gone", record)
+    stack("down")
     stack.assert_nothing_left()
 
 
