@@ -127,6 +127,10 @@ class Paths(NamedTuple):
         """What must be known of a stack itself: the limits it was given. Most have none, and no such file."""
         return f"{self.data}/stacks/{project}.json"
 
+    def providers(self, project: str) -> str:
+        """The records of what the providers of a stack were asked for."""
+        return f"{self.data}/providers/{project}"
+
     def stack_lock(self, project: str) -> str:
         return f"{self.run}/stacks/{project}/lock"
 

@@ -11,7 +11,7 @@ from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry
 from composer.model.resources import StackLimits
 from composer.model.service import Retry
-from composer.plan.steps import BuildImage, Member
+from composer.plan.steps import BuildImage, Member, ReleaseProvider, RunProvider
 
 DEADLINE = 20.0
 """Seconds after which a test that waits for a thread gives up."""
@@ -44,6 +44,12 @@ class Recorder:
     def pull_image(self, reference: str, on_progress: OnProgress, platform: str = "") -> None:
         on_progress("1/2 MB")
         self._do(f"pull {reference}")
+
+    def run_provider(self, step: RunProvider, on_progress: OnProgress) -> None:
+        self._do(f"run provider {step.subject}")
+
+    def release_provider(self, step: ReleaseProvider, on_progress: OnProgress) -> None:
+        self._do(f"release provider {step.subject}")
 
     def build_image(self, step: BuildImage, on_progress: OnProgress) -> str:
         on_progress("STEP 1/1: FROM x")

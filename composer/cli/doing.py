@@ -13,6 +13,7 @@ from composer.cli.planned import text
 from composer.cli.text import status_stream
 from composer.host import cgroup, networks, records
 from composer.paths import Paths
+from composer.plan.plan import Plan
 from composer.plan.policy import Policy
 
 
@@ -78,16 +79,32 @@ def take_down(
             made = [one for one in project.services.values() if one.build is not None and not one.image_is_named]
             here = road.images(paths, project)
             images = sorted(reference for one in made if (reference := normalise(one.image)) in here)
-        found = plan_down(
-            actual,
-            known=frozenset(project.services) | frozenset(project.disabled) if project else None,
-            disabled=frozenset(project.disabled) if project else frozenset(),
-            services=services,
-            remove_orphans=remove_orphans,
-            volumes=volumes,
-            timeout=timeout,
-            images=images,
+        released = frozenset[str]()
+        if os.path.isdir(paths.providers(name)):
+            from composer.cli.providing import to_release
+
+            released = to_release(paths, name, services)
+        provided = (project.providers if project else {}).keys() | released
+        named = tuple(one for one in services if one not in provided)
+        found = (
+            Plan()
+            if services and not named
+            else plan_down(
+                actual,
+                known=frozenset(project.services) | frozenset(project.disabled) if project else None,
+                disabled=frozenset(project.disabled) if project else frozenset(),
+                services=named,
+                remove_orphans=remove_orphans,
+                volumes=volumes,
+                timeout=timeout,
+                images=images,
+            )
         )
+        if released:
+            from composer.cli.providing import release_plan
+            from composer.plan.providing import joined
+
+            found = joined(found, release_plan(name, project, released, os.environ))
         if dry_run:
             print(text(found, with_differences=False), end="")
             return
@@ -96,9 +113,10 @@ def take_down(
             from composer.execute.building import Builder
 
             Builder(paths, "", lambda: False).tidy()
-        if not (actual.containers or found.nodes[:-1]) and options.progress != "quiet":
+        is_nothing = not (actual.containers or found.nodes[:-1] or released)
+        if is_nothing and options.progress != "quiet":
             print(f"jocker: warning: nothing to remove for stack {name}", file=sys.stderr)
-        if not actual.containers and not found.nodes[:-1] and not _left_by_crashes(paths, name):
+        if is_nothing and not _left_by_crashes(paths, name):
             return
         road.apply(options, found)
 

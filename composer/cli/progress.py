@@ -17,12 +17,14 @@ from composer.plan.steps import (
     KillContainer,
     LimitStack,
     PullImage,
+    ReleaseProvider,
     RemoveContainer,
     RemoveImage,
     RemoveNetwork,
     RemoveStack,
     RemoveVolume,
     RepairNetwork,
+    RunProvider,
     StartContainer,
     StopContainer,
     WaitCompleted,
@@ -51,6 +53,8 @@ _WORDS: dict[type, tuple[str, str, str]] = {
     LimitStack: ("Stack", "Limiting", "Limited"),
     RemoveStack: ("Stack", "Removing", "Removed"),
     RemoveImage: ("Image", "Removing", "Removed"),
+    RunProvider: ("Service", "Creating", "Created"),
+    ReleaseProvider: ("Service", "Removing", "Removed"),
 }
 
 

@@ -22,6 +22,11 @@ def render(context: typer.Context, service: str, index: Index = 0) -> None:
     if service not in project.services:
         raise UsageError(f"no such service: {service}", hint=f"there are: {', '.join(project.services)}")
     paths = options.paths
+    if project.providers:
+        from composer.cli.providing import settled
+        from composer.plan.policy import Policy
+
+        project, _ = settled(paths, project, Policy())
     stack = road.desired(paths, project)
     wanted = stack.services[service]
     if not wanted.image_present:

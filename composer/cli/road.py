@@ -45,6 +45,10 @@ def load(options: Globals, services: tuple[str, ...] = ()) -> Project:
 
     project = read_project(options.request(), with_services=services)
     warn(project.warnings)
+    if any(one.life is not None and one.life.provider is not None for one in project.services.values()):
+        from composer.desired.providing import split
+
+        return split(project)
     return project
 
 
@@ -130,6 +134,13 @@ def stale(paths: Paths, services: Iterable[Service]) -> frozenset[str]:
 
 def view(paths: Paths, project: Project, policy: Policy, contents: Contents | None = None) -> View:
     """What `up` would do now. Writes nothing."""
+    if project.providers:
+        from composer.cli import providing
+        from composer.plan.providing import joined
+
+        first = providing.plan_of(project, policy)
+        seen = view(paths, *providing.settled(paths, project, policy), contents)
+        return seen._replace(plan=joined(first, seen.plan))
     outdated = stale(paths, project.services.values())
     if outdated:
         from composer.frozen import replace
@@ -188,6 +199,10 @@ def up(options: Globals, project: Project, policy: Policy) -> View:
     paths = options.paths
     contents = contents_of(paths, project, make_key=True)
     with stack_lock(options, project.name, "up"):
+        if project.providers:
+            from composer.cli import providing
+
+            project, policy = providing.provide(options, project, policy)
         seen = view(paths, project, policy, contents)
         gets = [node for node in seen.plan.nodes if isinstance(node.step, (PullImage, BuildImage))]
         if gets:

@@ -75,6 +75,10 @@ def run(
     if project.refusals:  # before anything is pulled for it
         raise StackFileError(project.refusals)
     ports = _ports(project.services[service], publish, service_ports=service_ports)
+    if project.providers:
+        from composer.cli.providing import for_run
+
+        project = for_run(options, project, service, no_deps=no_deps)
     if not no_deps:
         _start_dependencies(options, project, service, build=build)
     tty = not no_tty and not detach and is_terminal()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from composer.execute.networking import Networking
     from composer.host.givenfiles import Contents
     from composer.model.resources import StackLimits
-    from composer.plan.steps import BuildImage, Member
+    from composer.plan.steps import BuildImage, Member, ReleaseProvider, RunProvider
 
 _LOOK_UP_EVERY = 0.2
 """Seconds between two looks whether the user has had enough of waiting."""
@@ -152,6 +152,18 @@ class Machine:
 
         runtime = self._given_runtime or Runtime.chosen(self._paths)
         return Builder(self._paths, runtime.binary, self._interrupted.is_set).build(step, on_progress)
+
+    def run_provider(self, step: RunProvider, on_progress: OnProgress) -> None:
+        """See `execute.providing`."""
+        from composer.execute.providing import run
+
+        run(self._paths, step, on_progress, self._interrupted.is_set)
+
+    def release_provider(self, step: ReleaseProvider, on_progress: OnProgress) -> None:
+        """See `execute.providing`."""
+        from composer.execute.providing import release
+
+        release(self._paths, step, on_progress, self._interrupted.is_set)
 
     def create_container(
         self,

@@ -20,12 +20,14 @@ from composer.plan.steps import (
     LimitStack,
     Member,
     PullImage,
+    ReleaseProvider,
     RemoveContainer,
     RemoveImage,
     RemoveNetwork,
     RemoveStack,
     RemoveVolume,
     RepairNetwork,
+    RunProvider,
     StartContainer,
     StopContainer,
     WaitCompleted,
@@ -76,6 +78,10 @@ class Host(Protocol):
 
     def remove_image(self, reference: str) -> None: ...
 
+    def run_provider(self, step: RunProvider, on_progress: OnProgress) -> None: ...
+
+    def release_provider(self, step: ReleaseProvider, on_progress: OnProgress) -> None: ...
+
     def interrupt(self) -> None: ...
 
 
@@ -104,10 +110,10 @@ def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetr
             host.remove_container(step.container_id, volumes=step.volumes, networks_go=step.networks_go)
         case WaitCompleted():
             return host.wait_completed(step.container_id, required=step.required)
-        case LimitStack() | RemoveStack():
+        case LimitStack() | RemoveStack() | RemoveImage():
             _perform_around(step, host)
-        case RemoveImage():
-            host.remove_image(step.subject)
+        case RunProvider() | ReleaseProvider():
+            _perform_provided(step, host, on_progress)
         case _:
             assert_never(step)
     return ""
@@ -122,6 +128,7 @@ _Around = (
     | RemoveVolume
     | LimitStack
     | RemoveStack
+    | RemoveImage
 )
 
 
@@ -144,5 +151,17 @@ def _perform_around(step: _Around, host: Host) -> None:
             host.create_volume(step.volume)
         case RemoveVolume():
             host.remove_volume(step.subject)
+        case RemoveImage():
+            host.remove_image(step.subject)
+        case _:
+            assert_never(step)
+
+
+def _perform_provided(step: RunProvider | ReleaseProvider, host: Host, on_progress: OnProgress) -> None:
+    match step:
+        case RunProvider():
+            host.run_provider(step, on_progress)
+        case ReleaseProvider():
+            host.release_provider(step, on_progress)
         case _:
             assert_never(step)

@@ -117,7 +117,7 @@ def stream(
         raise ToolMissing(command.argv[0], package=PACKAGES.get(command.argv[0], "")) from None
     with process:
         try:
-            for text in _lines(process.stdout, is_cancelled) if process.stdout else ():
+            for text in lines(process.stdout, is_cancelled) if process.stdout else ():
                 last.append(text)
                 on_line(text)
             code = process.wait()
@@ -128,7 +128,8 @@ def stream(
         raise CommandFailed(command.argv, code, "\n".join(last))
 
 
-def _lines(out: IO[bytes], is_cancelled: Callable[[], bool]) -> Iterator[str]:
+def lines(out: IO[bytes], is_cancelled: Callable[[], bool]) -> Iterator[str]:
+    """What a program says, line by line; those beyond reason long in pieces. Raises `Interrupted` once cancelled."""
     import select
 
     rest = b""
@@ -140,10 +141,10 @@ def _lines(out: IO[bytes], is_cancelled: Callable[[], bool]) -> Iterator[str]:
             if rest:
                 yield rest.decode(errors="replace").rstrip("\r")
             return
-        *lines, rest = (rest + chunk).split(b"\n")
+        *whole, rest = (rest + chunk).split(b"\n")
         if len(rest) > _LONGEST_LINE:
-            lines, rest = [*lines, rest], b""
-        for line in lines:
+            whole, rest = [*whole, rest], b""
+        for line in whole:
             yield line.decode(errors="replace").rstrip("\r")
     raise Interrupted("interrupted")
 

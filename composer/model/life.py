@@ -91,6 +91,14 @@ class Provider(NamedTuple):
     options: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
+class Provided(NamedTuple):
+    """A service that a provider stands for: what it depends on, and the services that depend on it."""
+
+    provider: Provider
+    depends_on: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+
+
 @frozen(shown=False)
 class Life:
     """All of it for one service."""

@@ -13,7 +13,7 @@ from composer.model.process import Log
 
 if TYPE_CHECKING:
     from composer.model.building import Build
-    from composer.model.life import Life
+    from composer.model.life import Life, Provided
     from composer.model.resources import Resources, StackLimits
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
@@ -222,6 +222,8 @@ class Project:
     files: tuple[str, ...]
     services: Mapping[str, Service]
     disabled: Mapping[str, Service] = field(factory=dict)
+    providers: Mapping[str, Provided] = field(factory=dict)
+    """Services that somebody else provides, once they are apart from the others (`desired.providing`)."""
     networks: Mapping[str, Network] = field(factory=dict)
     """By key, those that enabled services use."""
     volumes: Mapping[str, Volume] = field(factory=dict)

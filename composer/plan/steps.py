@@ -11,6 +11,7 @@ from composer.model.service import Retry
 
 if TYPE_CHECKING:
     from composer.model.building import Build
+    from composer.model.life import Provider
     from composer.model.resources import StackLimits
 
 
@@ -169,6 +170,24 @@ class RemoveImage(Step):
     """Removes the reference `subject`."""
 
 
+@frozen(shown=False)
+class RunProvider(Step):
+    """Has a provider make what the service `subject` stands for. `environment` is all it gets."""
+
+    project: str
+    provider: Provider
+    directory: str
+    environment: Mapping[str, str]
+
+
+@frozen(shown=False)
+class ReleaseProvider(Step):
+    """Has a provider take down what it has made for `subject`, as its record says."""
+
+    project: str
+    environment: Mapping[str, str]
+
+
 AnyStep = (
     PullImage
     | BuildImage
@@ -187,4 +206,6 @@ AnyStep = (
     | LimitStack
     | RemoveStack
     | RemoveImage
+    | RunProvider
+    | ReleaseProvider
 )
