@@ -65,16 +65,22 @@ def test_without_a_network_there_is_no_way_to_the_machine() -> None:
         call(replace(PLAIN, extra_hosts=(("h", "host-gateway"),)), GIVEN)
 
 
-def test_values_of_arguments_stand_in_no_command_line() -> None:
-    found = call(replace(PLAIN, args={"TOKEN": "hush", "EMPTY": ""}), GIVEN)
+@pytest.mark.parametrize(
+    "name", ["TOKEN", "GITHUB_TOKEN", "DOCKER_PASSWORD", "REGISTRY_PASSWORD", "SSH_PRIVATE_KEY", "RUNNER"]
+)
+def test_values_of_arguments_stand_in_no_command_line(name: str) -> None:
+    found = call(replace(PLAIN, args={name: "hush", "EMPTY": ""}), GIVEN)
     assert "hush" not in " ".join(found.arguments)
-    assert {"--build-arg=TOKEN", "--build-arg=EMPTY"} <= set(found.arguments)
-    assert found.env == {"TOKEN": "hush", "EMPTY": ""}
+    assert {f"--build-arg={name}", "--build-arg=EMPTY"} <= set(found.arguments)
+    assert found.env == {name: "hush", "EMPTY": ""}
 
 
 @pytest.mark.parametrize(
     "name",
-    ["PATH", "HOME", "LD_PRELOAD", "TMPDIR", "http_proxy", "CONTAINERS_CONF", "BUILDAH_ISOLATION", "a.b", "LC_ALL"],
+    [
+        *("PATH", "HOME", "LD_PRELOAD", "TMPDIR", "http_proxy", "CONTAINERS_CONF", "BUILDAH_ISOLATION", "a.b"),
+        *("LC_ALL", "GODEBUG", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "GIT_SSH"),
+    ],
 )
 def test_an_argument_that_tools_take_for_a_setting_of_theirs_does_not_reach_them(name: str) -> None:
     found = call(replace(PLAIN, args={name: "x"}), GIVEN)
