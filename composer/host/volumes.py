@@ -266,15 +266,12 @@ def remove(paths: Paths, name: str) -> None:
 
 
 def _remove(paths: Paths, name: str) -> None:
+    from composer.host import volume_mounts
     from composer.host.trees import remove_tree
 
     data = path(paths, name)
     directory = os.path.dirname(data)
-    record = read(paths, name)
-    if record is not None and options_of(record):
-        from composer.host import volume_mounts
-
-        volume_mounts.unmount(paths, name)
+    volume_mounts.unmount(paths, name)  # whatever the record says: what is mounted there is somebody else's
     remove_tree(data)
     with suppress(FileNotFoundError):
         os.unlink(f"{directory}/record.json")

@@ -139,3 +139,14 @@ def test_what_a_volume_is_follows_from_its_record(store: Paths) -> None:
         volumes.create_named(store, ANONYMOUS, project="q", key="x", labels={})
     with pytest.raises(ContainerError, match="is the anonymous one of container c1"):
         volumes.prepare(store, ANONYMOUS)
+
+
+def test_what_is_mounted_in_a_volume_whose_record_is_lost_stays(store: Paths, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "file").write_text("mine")
+    kernel.bind(str(mine), volumes.path(store, "v"))
+    Path(f"{store.volumes}/v/record.json").write_text("")
+    volumes.remove_named(store, "v")
+    assert (mine / "file").read_text() == "mine"
+    assert not os.path.exists(f"{store.volumes}/v")
