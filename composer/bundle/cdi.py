@@ -15,6 +15,8 @@ _KINDS = {"c": "c", "u": "c", "b": "b", "": ""}
 _GPU_KINDS = {"": "nvidia.com/gpu", "nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu"}
 """Driver of a request for GPUs to the kind of device that stands for them, as docker 28 has it."""
 _ALL = "all"
+_MOST_GPUS = 1024
+"""More than any machine has: a number is short to write, and each becomes a name."""
 
 
 class CdiError(ValueError):
@@ -105,9 +107,11 @@ def names_of(devices: Sequence[str], requests: Sequence[DeviceRequest]) -> tuple
             names += (f"{kind}={one}" for one in request.device_ids)
         elif request.amount < 0:
             names.append(f"{kind}={_ALL}")
+        elif request.amount > _MOST_GPUS:
+            raise CdiError(f"no machine has {request.amount} devices {kind}")
         else:
             names += (f"{kind}={number}" for number in range(request.amount))
-    return _unique(names)
+    return tuple(dict.fromkeys(names))
 
 
 def edits_for(names: Sequence[str], specs: Sequence[Spec]) -> Edits:
@@ -154,7 +158,7 @@ def _node(item: Any, where: str) -> Node:
     path = _path(item, "path", where)
     kind = item.get("type") or ""
     permissions = item.get("permissions") or "rwm"
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise CdiError(f"{where}: {path}: no such type of device: {kind!r}")
     if not isinstance(permissions, str) or not set("rwm").issuperset(permissions):
         raise CdiError(f"{where}: {path}: permissions must be some of r, w and m")
@@ -195,7 +199,7 @@ def _mount(item: Any, where: str) -> dict[str, Any]:
 
 def _hook(item: Any, where: str) -> tuple[str, dict[str, Any]]:
     name = item.get("hookName") if isinstance(item, Mapping) else None
-    if name not in _HOOKS:
+    if not isinstance(name, str) or name not in _HOOKS:
         raise CdiError(f"{where}: no such hook: {name!r}")
     hook: dict[str, Any] = {"path": _path(item, "path", where)}
     for key in ("args", "env"):
@@ -206,7 +210,7 @@ def _hook(item: Any, where: str) -> tuple[str, dict[str, Any]]:
             hook[key] = [*texts]
     if item.get("timeout") is not None:
         hook["timeout"] = _whole(item["timeout"], "timeout", where)
-    return str(name), hook
+    return name, hook
 
 
 def _path(item: Any, key: str, where: str) -> str:

@@ -66,12 +66,14 @@ def test_everything_there_is() -> None:
         (spec(containerEdits={"deviceNodes": [5]}), "`path` must be an absolute path"),
         (spec(containerEdits={"deviceNodes": [{"path": "dev"}]}), "`path` must be an absolute path"),
         (spec(containerEdits={"deviceNodes": [{"path": "/d", "type": "p"}]}), "no such type of device"),
+        (spec(containerEdits={"deviceNodes": [{"path": "/d", "type": ["c"]}]}), "no such type of device"),
         (spec(containerEdits={"deviceNodes": [{"path": "/d", "permissions": "x"}]}), "permissions must be"),
         (spec(containerEdits={"deviceNodes": [{"path": "/d", "major": -1}]}), "`major` must be a whole number"),
         (spec(containerEdits={"mounts": [5]}), "`hostPath` must be"),
         (spec(containerEdits={"mounts": [{"hostPath": "/a"}]}), "`containerPath` must be"),
         (spec(containerEdits={"mounts": [{"hostPath": "/a", "containerPath": "/b", "options": [1]}]}), "`options`"),
         (spec(containerEdits={"hooks": [{"hookName": "never", "path": "/a"}]}), "no such hook: 'never'"),
+        (spec(containerEdits={"hooks": [{"hookName": ["never"], "path": "/a"}]}), "no such hook"),
         (spec(containerEdits={"hooks": [{"hookName": "poststart", "path": "a"}]}), "`path` must be"),
         (spec(containerEdits={"hooks": [{"hookName": "poststart", "path": "/a", "args": [1]}]}), "`args` of a hook"),
         (spec(containerEdits={"intelRdt": {"closID": "x"}}), "`intelRdt` is not supported"),
@@ -108,6 +110,7 @@ def test_requests_have_names(request_: DeviceRequest, names: tuple[str, ...]) ->
         (DeviceRequest("", -1, (), ("tpu", "x")), "any driver with capabilities: tpu, x"),
         (DeviceRequest("odd", -1, (), GPU), "driver 'odd' with capabilities: gpu"),
         (DeviceRequest("", -1), "capabilities: none"),
+        (DeviceRequest("", 10**30, (), GPU), r"no machine has 10+ devices nvidia\.com/gpu"),
     ],
 )
 def test_requests_that_nobody_can_fulfil(request_: DeviceRequest, told: str) -> None:
