@@ -18,6 +18,8 @@ from composer.composefile.tree import OWN_VARIABLES, Mark, Node, Path, Source, p
 _SECTIONS: Final = ("services", "volumes", "networks", "secrets", "configs", "models")
 _HOW: Final = "included from"
 _NO_FILE: Final = "/dev/null"
+_DEEPEST: Final = 50
+"""Each costs some of the interpreter's stack."""
 
 
 def included(document: Node, context: Context, trail: tuple[str, ...], loading: Loading) -> Node:
@@ -73,6 +75,9 @@ def _opened(
             circle = (*trail[trail.index(location) :], location)
             drawing = " → ".join(shown(display_path(one, loading.cwd)) for one in circle)
             complain(f"a circle of includes: {drawing}", name.mark, path)
+            return None
+        if len(trail) > _DEEPEST:
+            complain(f"more than {_DEEPEST} includes inside one another", name.mark, path)
             return None
         file = loading.open(location, name, path, _HOW)
         if file is None:

@@ -206,3 +206,15 @@ def test_our_other_variables(tmp_path: Path) -> None:
     write(tmp_path, {".env": "A=dot\n"})
     assert "A" not in read_project(request(tmp_path, JOCKER_DISABLE_ENV_FILE="true")).environment
     assert services(request(tmp_path, JOCKER_FILE="compose.yaml,compose.yaml", JOCKER_PATH_SEPARATOR=",")) == ["bb"]
+
+
+@pytest.mark.parametrize(("deep", "told"), [(49, ""), (450, "more than 50 includes inside one another")])
+def test_includes_go_only_so_deep(tmp_path: Path, deep: int, told: str) -> None:
+    chain = {f"{number}.yml": f"include: [{number + 1}.yml]\n" for number in range(deep)}
+    write(tmp_path, {**chain, f"{deep}.yml": stack()})
+    if not told:
+        assert services(request(tmp_path, "0.yml")) == ["a"]
+        return
+    with pytest.raises(StackFileError) as raised:
+        services(request(tmp_path, "0.yml"))
+    assert [complaint.message for complaint in raised.value.complaints] == [told]
