@@ -12,7 +12,7 @@ from composer.composefile.checks import did_you_mean
 from composer.composefile.hostpaths import Base, absolute
 from composer.composefile.tree import OWN_VARIABLES, Findings, Mark, Node, Path, place_of, shown
 from composer.errors import UsageError
-from composer.image.reference import normalise
+from composer.image.reference import normalise, parse_platform
 from composer.model.building import Build, BuildSecret
 
 Rule = Callable[[Node, Path, Base, Findings], Node | None]
@@ -167,6 +167,7 @@ def check_builds(
         _check_platforms(service, node, path, findings)
         _check_secrets(node, path, secrets, environment, findings)
         _refuse(f"{project}-{name}", service, node, path, findings)
+        _refuse_nuls(node, path, findings)
     _refuse_circles(services, findings)
 
 
@@ -215,6 +216,8 @@ def _check_secrets(
             findings.complain(f"there is no secret {shown(source.text)!r}", source.mark, here, hint)
         elif _is_external(secret):
             findings.refuse("an external secret is of no use to a build", source.mark, here, "use file or environment")
+        elif "\0" in _text(secret, "file"):
+            findings.refuse("a path cannot contain a NUL", source.mark, here)
         elif (variable := _text(secret, "environment")) and _value(secret, variable, environment) is None:
             findings.refuse(f"the variable {shown(variable)} is not set", source.mark, here)
 
@@ -255,6 +258,16 @@ def _refuse(name: str, service: Node, node: Node, path: Path, findings: Findings
         _refuse_name(name, service.key or service.mark, path[:2], findings, "give it an `image`")
 
 
+def _refuse_nuls(node: Node, path: Path, findings: Findings) -> None:
+    """No path and no argument of a program can have one."""
+    if any("\0" in key for key in node.items) or (isinstance(node.value, str) and "\0" in node.value):
+        findings.refuse("a NUL cannot stand in what is built", node.mark, path)
+    for key, child in node.items.items():
+        _refuse_nuls(child, (*path, key), findings)
+    for index, child in enumerate(node.elements):
+        _refuse_nuls(child, (*path, index), findings)
+
+
 def _refuse_name(name: str, mark: Mark, path: Path, findings: Findings, hint: str = "") -> None:
     try:
         normalise(name)
@@ -263,11 +276,10 @@ def _refuse_name(name: str, mark: Mark, path: Path, findings: Findings, hint: st
 
 
 def _refuse_platforms(node: Node, path: Path, findings: Findings) -> None:
-    platforms = node.at("platforms")
-    for index, item in enumerate(platforms.elements if platforms else ()):
-        if item.text.split("/")[0] not in {"linux", item.text}:
-            message = f"only images for Linux can be built, not for {shown(item.text)}"
-            findings.refuse(message, item.mark, (*path, "platforms", index))
+    for index, item in enumerate(_items(node, "platforms")):
+        if parse_platform(item.text) is None:
+            message = f"no platform that Linux can run: {shown(item.text)!r}"
+            findings.refuse(message, item.mark, (*path, "platforms", index), "as in linux/amd64 or linux/arm64/v8")
 
 
 def _refuse_circles(services: Mapping[str, Node], findings: Findings) -> None:
@@ -328,11 +340,10 @@ def bind_build(
 
 
 def _platforms(service: Node, node: Node, environment: Mapping[str, str]) -> tuple[str, ...]:
-    wanted = service.at("platform")
-    if wanted is not None and wanted.text:
-        return (wanted.text,)
-    default = environment.get("DOCKER_DEFAULT_PLATFORM", "")
-    return (default,) if default else tuple(item.text for item in _items(node, "platforms"))
+    """In Go's names, whatever the file calls them; without those that are refused."""
+    wanted = _text(service, "platform") or environment.get("DOCKER_DEFAULT_PLATFORM", "")
+    written = (wanted,) if wanted else (item.text for item in _items(node, "platforms"))
+    return tuple(str(found) for text in written if (found := parse_platform(text)) is not None)
 
 
 def _build_secrets(

@@ -123,6 +123,9 @@ def _finished(node: Node, path: Path, base: Base, findings: Findings) -> Node | 
         if source.text.startswith("~") and source.text[1:2] not in {"", "/"}:
             findings.complain("the home of another user is not looked up", source.mark, path, "write the whole path")
             return None
+        if "\0" in source.text:
+            findings.complain("a path cannot contain a NUL", source.mark, path)
+            return None
         entries["source"] = source.with_value(absolute(source.text, base))
     elif source is not None and source.text and kind.text == "tmpfs":
         findings.complain("a tmpfs has no source", source.key or source.mark, path)

@@ -284,3 +284,18 @@ def test_a_template_is_beside_the_file_that_names_it() -> None:
     }
     services = load({"files": files}).services
     assert (services["a"].template, services["c"].template) == ("extended", "included")
+
+
+@pytest.mark.parametrize(
+    ("service", "platforms"),
+    [
+        ("{platform: linux/x86_64, build: .}", ("linux/amd64",)),
+        ("{platform: AARCH64, build: .}", ("linux/arm64",)),
+        ("{build: {platforms: [linux/arm64/v8, linux]}}", ("linux/arm64", "linux")),
+        ("{build: .}", ()),
+    ],
+)
+def test_a_build_has_its_platforms_in_go_s_names(service: str, platforms: tuple[str, ...]) -> None:
+    build = load({"files": {"jocker.yml": f"services: {{a: {service}}}\n"}}).services["a"].build
+    assert build is not None
+    assert build.platforms == platforms
