@@ -13,7 +13,7 @@ from composer.actual.state import ActualStack
 from composer.cli.globals import Globals
 from composer.desired.build import desire, wanted_platform
 from composer.desired.state import DesiredStack
-from composer.errors import StackFileError
+from composer.errors import Complaint, StackFileError
 from composer.host.files import locked
 from composer.host.log_sizes import trim
 from composer.image.config import ImageConfig
@@ -40,16 +40,35 @@ class View(NamedTuple):
 
 
 def load(options: Globals, services: tuple[str, ...] = ()) -> Project:
-    """The project the options mean. Its warnings go to stderr."""
+    """The project the options mean. Its warnings go to stderr. Of what jocker cannot do there is left what concerns the
+    `services` (none: all) and what they depend on.
+    """
     from composer.composefile.read import read_project
 
     project = read_project(options.request(), with_services=services)
     warn(project.warnings)
+    if services and project.refusals:
+        project = _about(project, services)
     if any(one.life is not None and one.life.provider is not None for one in project.services.values()):
         from composer.desired.providing import split
 
         return split(project)
     return project
+
+
+def _about(project: Project, services: tuple[str, ...]) -> Project:
+    from composer.frozen import replace
+    from composer.plan.order import selected
+
+    graph = {name: service.depends_on for name, service in project.services.items()}
+    concerned = selected(graph, [name for name in services if name in graph], with_dependencies=True)
+
+    def concerns(refusal: Complaint) -> bool:
+        path = refusal.place.path
+        owners = [name for name in project.services if path.startswith(f"services.{name}.")]
+        return not owners or max(owners, key=len) in concerned  # a name may have dots
+
+    return replace(project, refusals=tuple(filter(concerns, project.refusals)))
 
 
 def images(paths: Paths, project: Project) -> dict[str, ImageConfig]:
