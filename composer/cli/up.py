@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from composer.cli import flags
+from composer.cli import attaching, flags
 from composer.cli.doing import bring_up
 from composer.cli.globals import Globals
 from composer.cli.options import Services, Timeout
@@ -35,6 +35,15 @@ def up(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Stay, show what containers say, and watch files as `jocker watch`")
     ] = False,
+    attach: attaching.Attach = None,
+    no_attach: attaching.NoAttach = None,
+    attach_dependencies: attaching.AttachDependencies = False,
+    no_color: attaching.NoColor = False,
+    no_log_prefix: attaching.NoLogPrefix = False,
+    timestamps: attaching.Timestamps = False,
+    abort_on_container_exit: attaching.AbortOnExit = False,
+    abort_on_container_failure: attaching.AbortOnFailure = False,
+    exit_code_from: attaching.ExitCodeFrom = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan instead (as `jocker plan`)")] = False,
 ) -> None:
     """Make the machine as the stack file says: pull, create, recreate what changed, start."""
@@ -43,8 +52,21 @@ def up(
         raise UsageError(f"--watch and {'--detach' if detach else '--no-start'} exclude each other")
     if watch and no_build:
         raise UsageError("--no-build and --watch exclude each other")
-    if not (detach or no_start or dry_run or watch):
-        raise UsageError("`up` in the foreground comes with a later version", hint="jocker up -d, then jocker logs -f")
+    foreground = attaching.flags(
+        attach,
+        no_attach,
+        attach_dependencies=attach_dependencies,
+        no_color=no_color,
+        no_log_prefix=no_log_prefix,
+        timestamps=timestamps,
+        abort_on_exit=abort_on_container_exit,
+        abort_on_failure=abort_on_container_failure,
+        exit_code_from=exit_code_from,
+    )
+    stays = not (detach or no_start or watch)
+    if not stays and (option := foreground.needs_foreground()):
+        other = "--detach" if detach else "--no-start" if no_start else "--watch"
+        raise UsageError(f"{other} and {option} exclude each other")
     options = options.with_quiet_builds(quiet_build)
     wanted = flags.policy(
         services,
@@ -67,6 +89,10 @@ def up(
         from composer.cli.watching import up_and_watch
 
         up_and_watch(options, wanted)
+    elif stays and not dry_run:
+        from composer.cli.foreground import up_attached
+
+        raise typer.Exit(up_attached(options, wanted, foreground))
     else:
         bring_up(options, wanted, dry_run=dry_run)
 

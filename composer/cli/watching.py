@@ -207,7 +207,8 @@ def up_and_watch(options: Globals, wanted: Policy) -> None:
 
     project = road.load(options, wanted.services)
     watching = Watching(options, project, wanted.services)
-    following = Following(options, project.name, watching.services, output)
+    shown = frozenset(name for name in watching.services if project.services[name].attach)
+    following = Following(options, project.name, shown, output)
     following.start()
     try:
         road.up(options, project, wanted)

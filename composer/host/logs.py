@@ -215,6 +215,10 @@ class Follower:
         """What has been written to this log since the last call."""
         return self._files[path].read()
 
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when something changes."""
+        return int(self._fd)
+
     def wait(self, timeout: float | None = None) -> bool:
         """Until something changes (True), or `timeout` seconds."""
         ready, _, _ = select.select([self._fd], [], [], timeout)

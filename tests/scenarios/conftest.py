@@ -50,8 +50,8 @@ class Stack:
     ) -> subprocess.CompletedProcess[str]:
         return self._jocker(*arguments, cwd=self.directory, code=code, stdin=stdin, env=env, netns=self.netns)
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-        """The command in the background."""
+    def start(self, *arguments: str, wrapper: tuple[str, ...] = (), **options: Any) -> subprocess.Popen[bytes]:
+        """The command in the background, run by `wrapper`."""
         environment = {
             "PATH": proc.PATH,
             "HOME": str(self.directory),
@@ -65,7 +65,7 @@ class Stack:
             "stderr": subprocess.DEVNULL,
         }
         return subprocess.Popen(
-            [*self._on_machine(), sys.executable, "-m", "composer", *arguments],
+            [*self._on_machine(), *wrapper, sys.executable, "-m", "composer", *arguments],
             cwd=self.directory,
             env=environment,
             start_new_session=True,

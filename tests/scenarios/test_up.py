@@ -218,11 +218,6 @@ def test_services_named_bring_what_they_depend_on(stack: Stack) -> None:
     stack("down")
 
 
-def test_foreground_up_says_that_it_is_not_there_yet(stack: Stack) -> None:
-    stack.write(TWO)
-    assert "jocker up -d" in stack("up", code=2).stderr
-
-
 def test_a_missing_image_that_must_not_be_pulled(stack: Stack) -> None:
     stack.write(
         "services:\n  web:\n    image: nowhere:1\n    network_mode: none\n    command: [sh]\n    pull_policy: never\n"
