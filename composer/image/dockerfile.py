@@ -7,11 +7,15 @@ before the build, and to end at the stage that is wanted.
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 LARGEST = 1024 * 1024
 """Bytes of a Dockerfile: who writes more generates something else."""
+
+_LONGEST = 4096
+"""Characters of a value once its variables are replaced."""
 
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9_-]*)\s*=\s*(.*?)\s*\Z")
 _HEREDOC = re.compile(r"<<(-?)\s*([\"']?)([A-Za-z_][A-Za-z0-9_]*)\2")
@@ -94,8 +98,8 @@ def needs(text: str, arguments: Mapping[str, str]) -> Needs:
     """What the Dockerfile needs, with these build arguments. Names of stages and `scratch` are no images; those that
     are given as additional contexts are, for the caller to tell apart.
     """
-    known: dict[str, str] = dict(arguments)
     defaults: dict[str, str] = {}
+    known = ChainMap(dict(arguments), defaults)
     images: list[str] = []
     stages: list[Stage] = []
     names: set[str] = set()
@@ -103,9 +107,9 @@ def needs(text: str, arguments: Mapping[str, str]) -> Needs:
         if one.word == "ARG" and not stages:
             for name, value in _assignments(one.rest):
                 if value is not None:
-                    defaults[name] = _expanded(value, {**defaults, **known})
+                    defaults[name] = _expanded(value, known)
         elif one.word == "FROM":
-            stage = _stage(one, {**defaults, **known})
+            stage = _stage(one, known)
             if stage.base and stage.base.lower() not in names and stage.base.lower() != "scratch":
                 images.append(stage.base)
             stages.append(stage)
@@ -141,7 +145,7 @@ def _flags(rest: str) -> str:
 
 
 def _is_stage(name: str, names: set[str], count: int) -> bool:
-    return name.lower() in names or (name.isdecimal() and int(name) < count)
+    return name.lower() in names or (name.isdecimal() and len(name) < 10 and int(name) < count)
 
 
 def _stage(one: Instruction, known: Mapping[str, str]) -> Stage:
@@ -173,7 +177,8 @@ def _expanded(text: str, known: Mapping[str, str]) -> str:
             return _expanded(word, known) if is_there else ""
         return got or ""
 
-    return _VARIABLE.sub(value, text)
+    # No name of an image is longer; forty lines that double one another would be a terabyte.
+    return _VARIABLE.sub(value, text[:_LONGEST])[:_LONGEST]
 
 
 def until(text: str, target: str) -> str | None:

@@ -62,3 +62,12 @@ def test_an_instruction_is_one_line() -> None:
 
 def test_a_here_document_without_an_end_ends_with_the_file() -> None:
     assert [one.word for one in instructions("FROM a\nRUN <<E\nFROM b")] == ["FROM", "RUN"]
+
+
+def test_what_doubles_and_doubles_is_cut_off() -> None:
+    lines = ["ARG A0=xx", *(f"ARG A{number}=$A{number - 1}$A{number - 1}" for number in range(1, 40)), "FROM $A39"]
+    assert needs("\n".join(lines), {}).images == ("x" * 4096,)
+
+
+def test_a_number_that_python_does_not_read_is_no_stage() -> None:
+    assert needs(f"FROM a\nCOPY --from={'1' * 5000} / /", {}).images == ("a", "1" * 5000)
