@@ -147,5 +147,8 @@ def _texts(found: Any) -> dict[str, str]:
 def _moment(seconds: Any) -> str:
     from datetime import UTC, datetime
 
-    moment = datetime.fromtimestamp(seconds if isinstance(seconds, (int, float)) else 0, UTC)
+    try:
+        moment = datetime.fromtimestamp(seconds if isinstance(seconds, (int, float)) else 0, UTC)
+    except (OverflowError, ValueError, OSError):  # a damaged record
+        moment = datetime.fromtimestamp(0, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
