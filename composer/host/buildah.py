@@ -18,7 +18,7 @@ from composer.errors import LockTimeout
 from composer.host import cgroup
 from composer.host.files import locked, make_private, read_json, write_plain
 from composer.host.proc import Command, require, run, stream
-from composer.host.trees import remove_tree
+from composer.host.trees import disk_size, remove_tree
 from composer.paths import Paths
 
 ID_LENGTH = 64
@@ -142,7 +142,7 @@ def drop_cache(paths: Paths) -> int:
         return 0
     with locked(f"{paths.builds}/lock", timeout=0, what="jocker image prune (the build cache)"):
         sweep(paths)
-        freed = _size(paths.builds)
+        freed = disk_size(paths.builds)
         for name in ("storage", "tmp"):
             if os.path.isdir(f"{paths.builds}/{name}"):
                 remove_tree(f"{paths.builds}/{name}")
@@ -150,15 +150,6 @@ def drop_cache(paths: Paths) -> int:
         with suppress(OSError):
             os.rmdir(paths.builds)
     return freed
-
-
-def _size(directory: str) -> int:
-    total = 0
-    for where, _, files in os.walk(directory):
-        for name in files:
-            with suppress(OSError):
-                total += os.lstat(f"{where}/{name}").st_blocks * 512
-    return total
 
 
 # calling --------------------------------------------------------------------------------------------------------

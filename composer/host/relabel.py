@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 
 from composer.errors import ContainerError
+from composer.host import trees
 
 _LABEL = b"system_u:object_r:container_file_t:s0\0"
 _ENFORCE = "/sys/fs/selinux/enforce"
@@ -30,10 +31,9 @@ def relabel(path: str, *, enforce: str = _ENFORCE) -> None:
     try:
         _label(real)
         if os.path.isdir(real):
-            for _, directories, files, fd in os.fwalk(real):
-                for name in (*directories, *files):
-                    with suppress(FileNotFoundError):
-                        _label(f"/proc/self/fd/{fd}/{name}")
+            for fd, name, _ in trees.entries(real, with_mounts=True):
+                with suppress(FileNotFoundError):
+                    _label(f"/proc/self/fd/{fd}/{name}")
     except OSError as error:
         if error.errno != errno.ENOTSUP:  # a file system without labels is not guarded by them
             raise ContainerError(f"{path} cannot be relabelled: {error.strerror}", hint="leave out z and Z") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 
 from composer.host import kernel
@@ -27,11 +28,10 @@ class _Walker:
         self.fd = os.dup(fd)
         self._above: list[tuple[int, int]] = []
 
-    def down(self, name: str) -> None:
+    def down(self, name: str, *, with_mounts: bool = False) -> None:
         # What is mounted in a tree is somebody else's: EXDEV instead of emptying a directory of the machine.
-        child = kernel.open_in_root(
-            self.fd, os.fsencode(name), _OPEN_DIRECTORY, resolve=kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_XDEV
-        )
+        how = kernel.RESOLVE_BENEATH | (0 if with_mounts else kernel.RESOLVE_NO_XDEV)
+        child = kernel.open_in_root(self.fd, os.fsencode(name), _OPEN_DIRECTORY, resolve=how)
         self._above.append(_identity(os.fstat(self.fd)))
         os.close(self.fd)
         self.fd = child
@@ -102,22 +102,51 @@ def copy_entry(source_fd: int, name: str, target_fd: int) -> None:
         target.close()
 
 
+def entries(path: str, *, with_mounts: bool = False) -> Iterator[tuple[int, str, os.stat_result]]:
+    """Everything below a directory, each with the descriptor of where it is, which is good until the next is asked for.
+
+    What goes away meanwhile is left out, and so is what is mounted below unless `with_mounts`. Raises `OSError` if the
+    directory cannot be opened, or is turned upside down while we are in it.
+    """
+    fd = os.open(path, _OPEN_DIRECTORY)
+    walker = _Walker(fd)
+    os.close(fd)
+    pending = [os.listdir(walker.fd)]
+    try:
+        while True:
+            while pending[-1]:
+                name = pending[-1].pop()
+                try:
+                    found = os.stat(name, dir_fd=walker.fd, follow_symlinks=False)
+                    if stat.S_ISDIR(found.st_mode):
+                        walker.down(name, with_mounts=with_mounts)
+                        pending.append([])
+                except OSError:
+                    continue  # gone, a mount, or another thing by now
+                if stat.S_ISDIR(found.st_mode):
+                    yield walker.fd, ".", found
+                    pending[-1] = os.listdir(walker.fd)
+                else:
+                    yield walker.fd, name, found
+            pending.pop()
+            if not pending:
+                return
+            walker.up()
+    finally:
+        walker.close()
+
+
 def disk_size(path: str) -> int:
-    """Bytes on disk of a directory and all in it but what is mounted there; what cannot be read counts nothing."""
-    if not os.path.isdir(path):
-        return 0
-    total, first = 0, os.lstat(path).st_dev
+    """Bytes on disk of what is in a directory, without what is mounted there; what is not there has none."""
+    total = 0
     seen: set[tuple[int, int]] = set()
-    for _, directories, files, fd in os.fwalk(path):
-        for name in [*files, *directories]:
-            with suppress(OSError):
-                found = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                if found.st_dev == first and _identity(found) not in seen:
-                    total += found.st_blocks * 512
-                    seen |= {_identity(found)} if found.st_nlink > 1 else set()
-        directories[:] = [
-            name for name in directories if os.stat(name, dir_fd=fd, follow_symlinks=False).st_dev == first
-        ]
+    with suppress(OSError):
+        for _, _, found in entries(path):
+            if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
+                if _identity(found) in seen:
+                    continue
+                seen.add(_identity(found))
+            total += found.st_blocks * 512
     return total
 
 
