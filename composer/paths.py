@@ -134,6 +134,10 @@ class Paths(NamedTuple):
     def stack_lock(self, project: str) -> str:
         return f"{self.run}/stacks/{project}/lock"
 
+    def supervision(self, project: str) -> str:
+        """Directory of what supervises a stack: who it is, its log, the health of its containers."""
+        return f"{self.run}/stacks/{project}/supervision"
+
     @property
     def cgroup_root(self) -> str:
         """`/jocker`, or `/jocker-<hash>` for another run directory: two stores never share a cgroup."""

@@ -96,6 +96,9 @@ class Recorder:
     def wait_completed(self, container_id: str, *, required: bool) -> str:
         return self._do(f"wait {container_id}{'' if required else ' optional'}")
 
+    def wait_healthy(self, container_id: str, *, required: bool) -> str:
+        return self._do(f"wait healthy {container_id}{'' if required else ' optional'}")
+
     def limit_stack(self, project: str, limits: StackLimits | None) -> None:
         self._do(f"limit stack {project}{' ' if limits else ''}{limits or ''}")
 

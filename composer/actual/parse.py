@@ -110,7 +110,14 @@ def _texts(value: Any) -> dict[str, str]:
 
 
 def actual_of(
-    record: Mapping[str, Any], *, status: Status, pid: int, exit_code: int | None, started_at: float, finished_at: float
+    record: Mapping[str, Any],
+    *,
+    status: Status,
+    pid: int,
+    exit_code: int | None,
+    started_at: float,
+    finished_at: float,
+    health: str = "",
 ) -> ActualContainer:
     """A record and what was seen of the container, as one value. Never fails: whatever stands in the record, the
     container must be found, or nobody could remove it. One without a service or a number counts as half made.
@@ -144,6 +151,7 @@ def actual_of(
         exit_code=exit_code,
         started_at=started_at,
         finished_at=finished_at,
+        health=health,
         stop_signal=signal if isinstance(signal, str) and signal else "SIGTERM",
         stop_grace_seconds=float(grace) if isinstance(grace, (int, float)) else 10.0,
         spec=spec,

@@ -77,6 +77,13 @@ class ActualContainer:
     published: tuple[PublishedPort, ...] = ()
     borrowed_from: Mapping[str, str] = field(factory=dict)
     """Of `volumes_from`: each entry, and the id of the container that it meant when this one was made."""
+    health: str = ""
+    """`starting`, `healthy` or `unhealthy` while one runs that has a health check, else ""."""
+
+    @property
+    def is_supervised(self) -> bool:
+        """Somebody has to be awake for it: it has a health check or a restart policy."""
+        return bool(self.spec.get("healthcheck") or self.spec.get("restart"))
 
 
 def named_volumes(spec: Any) -> frozenset[str]:

@@ -17,8 +17,10 @@ from composer.plan.plan import Plan
 from composer.plan.policy import Policy
 
 
-def bring_up(options: Globals, wanted: Policy, *, dry_run: bool = False) -> None:
-    """Makes the machine as the stack file says, and shows how. Raises `Failed`; `dry_run` only prints the plan."""
+def bring_up(options: Globals, wanted: Policy, *, dry_run: bool = False, wait: float | None = None) -> None:
+    """Makes the machine as the stack file says, and shows how. Raises `Failed`; `dry_run` only prints the plan. With
+    `wait` (seconds, may be infinite) returns when every service has reached its goal.
+    """
     project = road.load(options, wanted.services)
     if dry_run:
         seen = road.view(options.paths, project, wanted)
@@ -28,6 +30,10 @@ def bring_up(options: Globals, wanted: Policy, *, dry_run: bool = False) -> None
     seen = road.up(options, project, wanted)
     if not seen.plan and options.progress != "quiet":
         _say_unchanged(options, seen.plan.unchanged)
+    if wait is not None:
+        from composer.cli.waiting import wait_for_goals
+
+        wait_for_goals(options, project, wanted, wait)
 
 
 def _say_unchanged(options: Globals, names: tuple[str, ...]) -> None:
@@ -127,5 +133,6 @@ def _left_by_crashes(paths: Paths, project: str) -> bool:
     return (
         any(cgroup.is_left(path, paths.cgroup_root) for path in cgroups)
         or os.path.exists(paths.stack_record(project))
+        or os.path.isdir(paths.supervision(project))
         or not (records.is_swept(paths) and networks.is_swept(paths))
     )

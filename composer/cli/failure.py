@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from composer.cli.text import escape
 from composer.errors import BuildFailed, Failed
-from composer.plan.steps import CreateContainer, StartContainer, WaitCompleted
+from composer.plan.steps import CreateContainer, StartContainer, WaitCompleted, WaitHealthy
 
 if TYPE_CHECKING:
     from composer.execute.executor import Outcome
@@ -24,6 +24,8 @@ def told(paths: Paths, outcome: Outcome, *, with_builds: bool = True) -> Failed:
     for node, error in outcome.failed:
         if isinstance(node.step, (CreateContainer, StartContainer, WaitCompleted)):
             _last_output(paths, node.step.subject, node.step.container_id)
+        elif isinstance(node.step, WaitHealthy):
+            last_words(paths, node.step.subject, node.step.container_id)
         elif isinstance(error, BuildFailed) and with_builds:
             _show(node.step.subject, error.output)
     up = sorted({node.step.subject for node in outcome.done if isinstance(node.step, StartContainer)})
@@ -35,6 +37,19 @@ def told(paths: Paths, outcome: Outcome, *, with_builds: bool = True) -> Failed:
     causes = [error.message + (f"\n  {error.hint}" if error.hint else "") for _, error in outcome.failed]
     codes = {error.exit_code for _, error in outcome.failed}
     return Failed("\njocker: ".join(map(escape, causes)), exit_code=codes.pop() if len(codes) == 1 else 1)
+
+
+def last_words(paths: Paths, name: str, container_id: str) -> None:
+    """Shows the last output of a container, and that of its last probe."""
+    _last_output(paths, name, container_id)
+    from composer.host import records
+    from composer.host.state import first_process, health_file
+
+    record, first = records.read(paths, container_id), first_process(paths, container_id)
+    health = health_file(paths, record, first) if record and first else None
+    if health and health.get("Log"):
+        last = health["Log"][-1]
+        _show(f"{name}'s last health probe (exit code {last['ExitCode']})", str(last["Output"]).splitlines()[-_LINES:])
 
 
 def _last_output(paths: Paths, name: str, container_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ def list_containers(
     trim(options.paths, [one.id for one in found])
     if services:
         _check(services, {one.service for one in found}, options)
+    if any(one.is_supervised and one.status.is_alive for one in found):
+        _check_supervisor(options.paths, found[0].project)
     shown = [
         one
         for one in sorted(found, key=lambda one: one.name)
@@ -53,6 +56,17 @@ def list_containers(
         print("".join(f"{json.dumps(as_json(options.paths, one, no_trunc=no_trunc))}\n" for one in shown), end="")
     else:
         print(as_table(options.paths, shown, no_trunc=no_trunc), end="")
+
+
+def _check_supervisor(paths: Paths, project: str) -> None:
+    from composer.host import supervising
+
+    if not supervising.is_alive(paths, project):
+        print(
+            f"jocker: warning: the supervisor of stack {project} is not running: nobody looks after health and "
+            "restarts; jocker up -d starts it again",
+            file=sys.stderr,
+        )
 
 
 def _check(services: Iterable[str], existing: set[str], options: Globals) -> None:
@@ -118,7 +132,7 @@ def as_json(paths: Paths, one: ActualContainer, *, no_trunc: bool = False) -> di
         "Command": f'"{command(one, no_trunc=no_trunc)}"',
         "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(one.created_at)),
         "ExitCode": exit_code(one),
-        "Health": "",
+        "Health": one.health,
         "ID": one.id if no_trunc else one.id[:12],
         "Image": familiar(one.image),
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(one.labels.items())),
@@ -153,9 +167,10 @@ def exit_code(one: ActualContainer) -> int:
 
 
 def status_text(one: ActualContainer, now: float) -> str:
-    """`Up 5 minutes`, `Exited (0) 2 hours ago`, `Created`."""
+    """`Up 5 minutes`, `Up 5 minutes (healthy)`, `Exited (0) 2 hours ago`, `Created`."""
     if one.status is Status.RUNNING:
-        return f"Up {ago(one.started_at or one.created_at, now)}"
+        health = f"health: {one.health}" if one.health == "starting" else one.health
+        return f"Up {ago(one.started_at or one.created_at, now)}" + (f" ({health})" if health else "")
     if one.status is Status.PAUSED:
         return f"Up {ago(one.started_at or one.created_at, now)} (Paused)"
     if one.status is Status.EXITED:

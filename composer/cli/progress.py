@@ -28,6 +28,7 @@ from composer.plan.steps import (
     StartContainer,
     StopContainer,
     WaitCompleted,
+    WaitHealthy,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ _WORDS: dict[type, tuple[str, str, str]] = {
     KillContainer: ("Container", "Killing", "Killed"),
     RemoveContainer: ("Container", "Removing", "Removed"),
     WaitCompleted: ("Container", "Waiting", "Exited"),
+    WaitHealthy: ("Container", "Waiting", "Healthy"),
     LimitStack: ("Stack", "Limiting", "Limited"),
     RemoveStack: ("Stack", "Removing", "Removed"),
     RemoveImage: ("Image", "Removing", "Removed"),

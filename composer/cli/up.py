@@ -9,7 +9,7 @@ import typer
 from composer.cli import attaching, flags
 from composer.cli.doing import bring_up
 from composer.cli.globals import Globals
-from composer.cli.options import Services, Timeout
+from composer.cli.options import Services, Timeout, seconds
 from composer.errors import UsageError
 
 
@@ -31,6 +31,12 @@ def up(
     no_build: flags.NoBuild = False,
     quiet_build: flags.QuietBuild = False,
     timeout: Timeout = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return when every service is healthy, running, or has completed; implies -d")
+    ] = False,
+    wait_timeout: Annotated[
+        float | None, typer.Option("--wait-timeout", help="Seconds that --wait waits at most", callback=seconds)
+    ] = None,
     yes: flags.Yes = False,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Stay, show what containers say, and watch files as `jocker watch`")
@@ -50,6 +56,8 @@ def up(
     options: Globals = context.obj
     if watch and (detach or no_start):
         raise UsageError(f"--watch and {'--detach' if detach else '--no-start'} exclude each other")
+    if watch and wait:
+        raise UsageError("--watch and --wait exclude each other")
     if watch and no_build:
         raise UsageError("--no-build and --watch exclude each other")
     foreground = attaching.flags(
@@ -63,9 +71,9 @@ def up(
         abort_on_failure=abort_on_container_failure,
         exit_code_from=exit_code_from,
     )
-    stays = not (detach or no_start or watch)
+    stays = not (detach or no_start or watch or wait)
     if not stays and (option := foreground.needs_foreground()):
-        other = "--detach" if detach else "--no-start" if no_start else "--watch"
+        other = "--detach" if detach else "--no-start" if no_start else "--watch" if watch else "--wait"
         raise UsageError(f"{other} and {option} exclude each other")
     options = options.with_quiet_builds(quiet_build)
     wanted = flags.policy(
@@ -94,7 +102,8 @@ def up(
 
         raise typer.Exit(up_attached(options, wanted, foreground))
     else:
-        bring_up(options, wanted, dry_run=dry_run)
+        seconds_at_most = float("inf") if wait_timeout is None else wait_timeout
+        bring_up(options, wanted, dry_run=dry_run, wait=seconds_at_most if wait and not no_start else None)
 
 
 def create(

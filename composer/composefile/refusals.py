@@ -43,14 +43,5 @@ def _walk(node: Node, path: Path, pattern: str, findings: Findings) -> None:
         if known.get(key) not in _REFUSALS:
             if not key.startswith("x-") or below in SHAPES:
                 _walk(child, (*path, key), below if below in SHAPES else f"{pattern}.*", findings)
-        elif child.value not in (None, {}, [], "", False) and not _asks_nothing(below, child):
+        elif child.value not in (None, {}, [], "", False):
             findings.refuse(why_refused(below), child.key or child.mark, (*path, key))
-
-
-def _asks_nothing(pattern: str, node: Node) -> bool:
-    """What we can do although the key is refused: nothing."""
-    if pattern != "services.*.healthcheck":
-        return False
-    from composer.composefile.lifebind import is_disabled
-
-    return is_disabled(node)

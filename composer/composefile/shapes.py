@@ -457,7 +457,7 @@ CHOICES: Final[Mapping[str, Choice]] = {
         prefixes=("every_",),
     ),
     "services.*.depends_on.*.condition": Choice(
-        "condition", ("service_started", "service_completed_successfully"), ("service_healthy",)
+        "condition", ("service_started", "service_healthy", "service_completed_successfully")
     ),
     "services.*.deploy.mode": Choice("mode", ("replicated", "global", ""), ("replicated-job", "global-job")),
     "services.*.deploy.endpoint_mode": Choice("endpoint mode", ("vip", "dnsrr", "")),

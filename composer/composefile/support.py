@@ -47,10 +47,10 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     + """
         annotations attach build cap_add cap_drop cgroup command configs container_name cpus depends_on deploy develop
         dns dns_opt dns_search domainname entrypoint env_file environment expose extends external_links extra_hosts
-        group_add hostname image init ipc isolation label_file labels links logging mac_address mem_limit network_mode
-        networks pid pids_limit platform ports privileged profiles provider pull_policy read_only restart runtime scale
-        secrets security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user
-        userns_mode uts volumes volumes_from working_dir x-jocker""",
+        group_add healthcheck hostname image init ipc isolation label_file labels links logging mac_address mem_limit
+        network_mode networks pid pids_limit platform ports privileged profiles provider pull_policy read_only restart
+        runtime scale secrets security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits
+        user userns_mode uts volumes volumes_from working_dir x-jocker""",
     "services.*.build": """
         additional_contexts args context dockerfile dockerfile_inline extra_hosts labels network no_cache
         no_cache_filter platforms privileged pull secrets shm_size ssh tags target ulimits""",
@@ -80,7 +80,7 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "services.*.logging": "driver options",
     "services.*.env_file[]": "format path required",
     "services.*.extends": "file service",
-    "services.*.healthcheck": "disable",
+    "services.*.healthcheck": "disable interval retries start_interval start_period test timeout",
     "services.*.networks.*": """
         aliases gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address priority""",
     "services.*.ports[]": "host_ip protocol published target",
@@ -124,9 +124,8 @@ _NO_EFFECT: Final[Mapping[str, str]] = {
 }
 _LATER: Final[Mapping[str, str]] = {
     "services.*": """
-        healthcheck post_start pre_start pre_stop""",
+        post_start pre_start pre_stop""",
     "services.*.deploy.restart_policy": "delay max_attempts window",
-    "services.*.healthcheck": "interval retries start_interval start_period test timeout",
     "services.*.post_start[]": _HOOK,
     "services.*.pre_start[]": f"{_HOOK} image per_replica",
     "services.*.pre_stop[]": _HOOK,
@@ -211,7 +210,6 @@ _NOTES: Final[Mapping[str, str]] = {
     "services.*.networks.*.driver_opts": "a container's end on a network has no options here",
     "services.*.uts": "host",
     "services.*.restart": '"no" only',
-    "services.*.depends_on.*.condition": "service_started and service_completed_successfully",
     "services.*.volumes[].type": "bind, image, tmpfs, volume",
     "services.*.volumes[].volume.labels": "of an anonymous volume",
     "services.*.cgroup_parent": "a stack has a cgroup of its own, by which it is limited and ended",

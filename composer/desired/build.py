@@ -6,7 +6,7 @@ Sources: OCI image-spec `conversion.md`; where docker differs, docker (Entrypoin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from composer.desired import networks
 from composer.desired.hashing import config_hash, volume_hash
@@ -202,7 +202,17 @@ def _spec(project: Project, service: Service, image: ImageConfig | None, digests
         logging=service.log.as_texts() if service.log else {},
         runtime=(service.runtime and runtime_name(service.runtime)) or "",
         attach=service.attach,
+        **_life(service, image),
     )
+
+
+def _life(service: Service, image: ImageConfig | None) -> dict[str, Any]:
+    """`healthcheck` and `restart` of the spec, as far as there is any."""
+    if service.life is None and not (image and image.healthcheck):
+        return {}
+    from composer.desired.life import check_of, restart_of
+
+    return {"healthcheck": check_of(service.life, image), "restart": restart_of(service.life)}
 
 
 def _given(file: FileReference, digests: Digests) -> GivenFile:
@@ -291,11 +301,12 @@ def oneoff(
     use_aliases: bool = False,
 ) -> DesiredContainer:
     """A one-off container of a service (`run`). `slug` is 64 random hex digits. On its networks it goes by its own name
-    alone unless `use_aliases`, and has addresses of its own: those of the service are taken.
+    alone unless `use_aliases`, and has addresses of its own: those of the service are taken. Nobody watches it: whoever
+    runs it does.
     """
     ends = (end._replace(ipv4_address="", ipv6_address="", mac_address="") for end in service.spec.networks)
     networks = tuple(end if use_aliases else end._replace(aliases=()) for end in ends)
-    spec = replace(service.spec, networks=networks, ports=ports)
+    spec = replace(service.spec, networks=networks, ports=ports, healthcheck=None, restart=None)
     return DesiredContainer(
         project=stack.project,
         service=service.name,

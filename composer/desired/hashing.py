@@ -19,6 +19,7 @@ HASH_VERSION = 1
 _LATER = frozenset({
     *("domainname", "networks", "ports", "expose", "dns", "dns_search", "dns_opt", "links"),
     *("pid", "ipc", "uts", "cgroup", "files", "logging", "runtime", "attach", "resources", "volumes_from"),
+    *("healthcheck", "restart"),
 })  # fmt: skip
 """Fields that earlier versions did not have: they count when they say something else than by default, so that what does
 not use them keeps its hash."""
@@ -37,6 +38,7 @@ _TUPLES = (
     *("entrypoint", "command", "group_add", "cap_add", "cap_drop", "security_opt"),
     *("expose", "dns", "dns_search", "dns_opt", "volumes_from"),
 )
+_LIFE = ("healthcheck", "restart")
 _PAIRS = ("extra_hosts", "links")
 _MAPPINGS = ("environment", "labels", "annotations", "sysctls", "logging")
 _SAMPLE = ContainerSpec(image="", image_id="")
@@ -57,6 +59,8 @@ def spec_to_json(spec: ContainerSpec) -> dict[str, Any]:
             from composer.desired.resources import resources_to_json
 
             value = resources_to_json(value)
+        elif name in _LIFE and value is not None:
+            value = value._asdict()
         plain[name] = _plain(value)
     return plain
 
@@ -96,11 +100,16 @@ def spec_from_json(plain: Mapping[str, Any]) -> ContainerSpec:
         fields[name] = dict(fields.get(name, {}))
         _texts([*fields[name].values()])
     resources = fields.pop("resources", None)
+    life = {name: found for name in _LIFE if (found := fields.pop(name, None)) is not None}
     spec = ContainerSpec(**fields)
     for name in fields_of(ContainerSpec):
         value, wanted = getattr(spec, name), type(getattr(_SAMPLE, name))
         if type(value) is not wanted and not (wanted is float and type(value) is int):
             raise TypeError(f"{name}: {value!r} is not {wanted.__name__}")
+    if life:
+        from composer.desired.life import life_from_json
+
+        spec = replace(spec, **life_from_json(life))
     if resources is None:
         return spec
     from composer.desired.resources import resources_from_json

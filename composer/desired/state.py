@@ -23,6 +23,7 @@ from composer.model.service import (
 
 if TYPE_CHECKING:
     from composer.model.building import Build
+    from composer.model.life import Check, RestartPolicy
     from composer.model.resources import Resources, StackLimits
 
 __all__ = [
@@ -126,6 +127,9 @@ class ContainerSpec:
     runtime: str = ""
     """Name or path of its OCI runtime; "" = that of the command."""
     attach: bool = True
+    healthcheck: Check | None = None
+    restart: RestartPolicy | None = None
+    """None = it is not started again when it has ended."""
 
 
 @frozen(shown=False)

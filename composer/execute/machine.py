@@ -359,6 +359,15 @@ class Machine:
         if container.spec.networks:
             self.networking.show(container, container_id, record.get("published", ()))
         lifecycle.start(container_id, record["name"])
+        if container.spec.healthcheck or container.spec.restart:
+            from composer.host import supervising
+
+            supervising.notice(self._paths, container.project, container_id, self._runtime_binary)
+
+    @property
+    def _runtime_binary(self) -> str:
+        """What a supervisor is told that comes without a command line."""
+        return self._given_runtime.binary if self._given_runtime else ""
 
     def _start_and_watch(self, container_id: str) -> None:
         self._start(container_id)
@@ -441,6 +450,16 @@ class Machine:
             raise ContainerError(message)
         return message
 
+    def wait_healthy(self, container_id: str, *, required: bool) -> str:
+        """Waits until it is healthy; raises `ContainerError`, or returns a word of warning if not `required`."""
+        from composer.execute.goals import wait_healthy
+
+        record = self._record(container_id)
+        problem = wait_healthy(self._paths, record, self._runtime_binary, self._interrupted.is_set)
+        if problem and required:
+            raise ContainerError(f"dependency failed to start: {problem}")
+        return problem
+
     def _wait(self, container_id: str) -> int | None:
         while not self._interrupted.is_set():
             with suppress(TimeoutError):
@@ -458,6 +477,10 @@ class Machine:
         stack_limits.apply(self._paths, project, limits)
 
     def remove_stack(self, project: str) -> None:
+        if os.path.isdir(self._paths.supervision(project)):
+            from composer.host import supervising
+
+            supervising.end(self._paths, project)
         self.lifecycle.remove_stack(project)
         if not networks.is_swept(self._paths):
             networks.sweep(self._paths)

@@ -31,6 +31,7 @@ from composer.plan.steps import (
     StartContainer,
     StopContainer,
     WaitCompleted,
+    WaitHealthy,
 )
 
 OnProgress = Callable[[str], None]
@@ -72,6 +73,8 @@ class Host(Protocol):
 
     def wait_completed(self, container_id: str, *, required: bool) -> str: ...
 
+    def wait_healthy(self, container_id: str, *, required: bool) -> str: ...
+
     def limit_stack(self, project: str, limits: StackLimits | None) -> None: ...
 
     def remove_stack(self, project: str) -> None: ...
@@ -108,8 +111,9 @@ def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetr
             host.kill_container(step.container_id, step.signal)
         case RemoveContainer():
             host.remove_container(step.container_id, volumes=step.volumes, networks_go=step.networks_go)
-        case WaitCompleted():
-            return host.wait_completed(step.container_id, required=step.required)
+        case WaitCompleted() | WaitHealthy():
+            wait = host.wait_completed if isinstance(step, WaitCompleted) else host.wait_healthy
+            return wait(step.container_id, required=step.required)
         case LimitStack() | RemoveStack() | RemoveImage():
             _perform_around(step, host)
         case RunProvider() | ReleaseProvider():

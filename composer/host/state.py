@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from composer.actual.state import Status
 from composer.host import cgroup, process
-from composer.host.files import read_text
+from composer.host.files import read_json, read_text
 from composer.paths import Paths
 
 _RUNTIMES = (b"runc", b"crun", b"youki")
@@ -23,6 +23,8 @@ class Snapshot(NamedTuple):
     exit_code: int | None = None
     started_at: float = 0.0
     finished_at: float = 0.0
+    health: str = ""
+    """`starting`, `healthy` or `unhealthy` while one runs that has a health check."""
 
 
 class FirstProcess(NamedTuple):
@@ -40,12 +42,26 @@ def snapshot(paths: Paths, record: Mapping[str, Any]) -> Snapshot:
     started_at = _started_at(paths, container_id)
     first = first_process(paths, container_id)
     if first is not None and process.alive(*first):
-        return Snapshot(_alive_status(paths, record, first.pid), first.pid, None, started_at)
+        status = _alive_status(paths, record, first.pid)
+        return Snapshot(status, first.pid, None, started_at, health=_health(paths, record, first, status))
     _await_exit_file(paths, container_id)
     code, finished_at = exit_status(paths, container_id)
     if code is None and not started_at and first is not None:
         finished_at = 0.0
     return Snapshot(Status.EXITED, 0, code, started_at, finished_at)
+
+
+def _health(paths: Paths, record: Mapping[str, Any], first: FirstProcess, status: Status) -> str:
+    spec = record.get("spec")
+    if not (status.is_alive and isinstance(spec, dict) and spec.get("healthcheck")):
+        return ""
+    return str((health_file(paths, record, first) or {}).get("Status") or "starting")
+
+
+def health_file(paths: Paths, record: Mapping[str, Any], first: FirstProcess) -> dict[str, Any] | None:
+    """What the supervisor last wrote about this life of a container: see `plan.health.to_json`."""
+    found = read_json(f"{paths.supervision(record['project'])}/{record['id']}.health")
+    return found if isinstance(found, dict) and found.get("life") == list(first) else None
 
 
 def _alive_status(paths: Paths, record: Mapping[str, Any], pid: int) -> Status:

@@ -39,6 +39,8 @@ class ImageConfig:
     created: str = ""
     author: str = ""
     variant: str = ""
+    shell: tuple[str, ...] = ()
+    """Of the Dockerfile's SHELL: what `CMD-SHELL` of its health check is run by."""
 
 
 def chain_ids(diff_ids: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,4 +89,5 @@ def parse_config(raw: bytes, *, reference: str, manifest_digest: str) -> ImageCo
         created=as_text(top.get("created"), "created"),
         author=as_text(top.get("author"), "author"),
         variant=as_text(top.get("variant"), "variant"),
+        shell=as_strings(config.get("Shell"), "config.Shell"),
     )

@@ -44,6 +44,25 @@ class Healthcheck(NamedTuple):
     retries: int | None = None
 
 
+class Check(NamedTuple):
+    """A health check with everything resolved: service over image over docker's defaults. Seconds."""
+
+    test: tuple[str, ...]
+    """`CMD` and a command line, or `CMD-SHELL` and a line for the `shell`."""
+    interval: float = 30.0
+    timeout: float = 30.0
+    start_period: float = 0.0
+    start_interval: float = 5.0
+    retries: int = 3
+    shell: tuple[str, ...] = ("/bin/sh", "-c")
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """What is run in the container."""
+        words = self.test[1:]
+        return words if self.test[0] == "CMD" else (*self.shell, *words)
+
+
 @frozen(shown=False)
 class Hook:
     """One command run in (`pre_start`: before) a container. None or "" = as the service says.

@@ -26,6 +26,7 @@ from composer.plan.steps import (
     StartContainer,
     StopContainer,
     WaitCompleted,
+    WaitHealthy,
 )
 from composer.plan.verdicts import Removal, Replacement, Verdict, judge
 from composer.plan.volumes import (
@@ -288,10 +289,11 @@ class _Writer:
         for name, dependency in service.depends_on.items():
             starts = self._starts.get(name, [])
             after += starts
-            if dependency.condition != "service_completed_successfully":
+            if dependency.condition == "service_started":
                 continue
             # What runs needs no wait; but that it is run again and fails must not pass for a success.
             runs_again = bool(verdict.kept) and name in self._verdicts and self._will_start(self._verdicts[name])
+            runs_again &= dependency.condition == "service_completed_successfully"
             if will_start or runs_again:
                 for container_id, container_name in self._containers.get(name, ()):
                     wait = wait_step(service.name, container_id, container_name, dependency, is_first=will_start)
@@ -444,8 +446,11 @@ class _Writer:
 
 def wait_step(
     service: str, container_id: str, name: str, dependency: Dependency, *, is_first: bool = True
-) -> WaitCompleted:
+) -> WaitCompleted | WaitHealthy:
     """How `service` waits for a container of what it depends on; `is_first` if it is to start itself."""
+    if dependency.condition == "service_healthy":
+        because = f"{service} starts only when it is healthy"
+        return WaitHealthy(subject=name, because=because, container_id=container_id, required=dependency.required)
     because = f"{service} starts only after it has completed" if is_first else f"{service} depends on its success"
     return WaitCompleted(subject=name, because=because, container_id=container_id, required=dependency.required)
 

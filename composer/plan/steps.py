@@ -152,6 +152,15 @@ class WaitCompleted(Step):
 
 
 @frozen
+class WaitHealthy(Step):
+    """Waits until `subject` (a container) is healthy; that it is unhealthy, or has ended, fails."""
+
+    container_id: str
+    required: bool = True
+    """As for `WaitCompleted`."""
+
+
+@frozen
 class RemoveStack(Step):
     """Removes what is left of a stack without containers: cgroup parents, run directory."""
 
@@ -203,6 +212,7 @@ AnyStep = (
     | KillContainer
     | RemoveContainer
     | WaitCompleted
+    | WaitHealthy
     | LimitStack
     | RemoveStack
     | RemoveImage

@@ -215,7 +215,7 @@ def _start_all(
         starting = [one for one in by_service.get(name, ()) if one.id in stops or not one.status.is_alive]
         if starting:
             for needed, dependency in graph[name].items():
-                if dependency.condition == "service_completed_successfully":
+                if dependency.condition != "service_started":
                     for one in by_service.get(needed, ()):
                         wait = wait_step(name, one.id, one.name, dependency)
                         after.append(draft.add(wait, after=of_service.get(needed, ())))

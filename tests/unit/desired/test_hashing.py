@@ -22,6 +22,7 @@ from composer.desired.state import (
     Ulimit,
 )
 from composer.frozen import replace
+from composer.model.life import Check, RestartPolicy
 from composer.model.resources import Device, DeviceRequest, DiskLimit, Resources
 
 FULL = ContainerSpec(
@@ -66,6 +67,8 @@ FULL = ContainerSpec(
 
 NETWORKED = replace(
     FULL,
+    healthcheck=Check(("CMD", "x"), interval=1.5),
+    restart=RestartPolicy("on-failure", 3),
     domainname="example",
     network_mode="",
     networks=(Endpoint("p_default", ("web",), gw_priority=1),),

@@ -19,6 +19,7 @@ from composer.desired.state import (
     Ulimit,
 )
 from composer.frozen import replace
+from composer.model.life import Check, RestartPolicy
 from composer.model.resources import Resources
 from composer.plan.diff import differences, looks_secret, summary
 
@@ -107,6 +108,10 @@ TABLE: list[tuple[dict[str, tuple[Any, Any]], list[str]]] = [
         {"files": ((GivenFile("secret", "/a"),), (GivenFile("secret", "/a", 1, 2, 0o40),))},
         ["secrets[/a].uid: 0 → 1", "secrets[/a].gid: 0 → 2", "secrets[/a].mode: 0444 → 0040"],
     ),
+    (
+        {"healthcheck": (Check(("CMD", "x")), Check(("CMD", "x"), interval=5.0, retries=1))},
+        ["healthcheck.interval: 30.0 → 5.0", "healthcheck.retries: 3 → 1"],
+    ),
 ]
 
 
@@ -128,6 +133,8 @@ def test_every_field_that_is_hashed_is_told() -> None:
         "resources": Resources(cpu_shares=5),
         "files": (GivenFile("secret", "/run/secrets/a"),),
         "attach": False,
+        "healthcheck": Check(("CMD", "x")),
+        "restart": RestartPolicy("always"),
     }
     for name in ContainerSpec.__slots__:
         value = special[name] if name in special else samples[type(getattr(BASE, name))]
