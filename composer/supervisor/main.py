@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import sys
 import time
 from contextlib import suppress
@@ -26,8 +25,6 @@ def main(data: str, run: str, project: str, bell: int) -> None:
     """Supervises until there is nothing left to supervise."""
     paths = Paths(data, run)
     directory = paths.supervision(project)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
     lock = _place(directory)
     if lock is None:
         return
