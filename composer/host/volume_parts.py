@@ -74,7 +74,7 @@ def _part(root: int, subpath: str, what: str, opened: ExitStack) -> int:
         part = kernel.open_in_root(root, os.fsencode(subpath), os.O_PATH)
     except OSError as error:
         why = os.strerror(error.errno or 0)
-        hint = "nobody makes it" if error.errno == errno.ENOENT else ""
+        hint = "it must be there before the container is made" if error.errno == errno.ENOENT else ""
         raise ContainerError(f"{what} has no {subpath!r} to mount: {why}", hint=hint) from None
     opened.callback(os.close, part)
     mode = os.fstat(part).st_mode
