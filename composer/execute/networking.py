@@ -182,6 +182,8 @@ class Networking:
         if record is None:  # it may have gone since we looked: the same plan removes containers
             is_stray = networks.is_stray(self._paths, container_id, wiring.leases[container_id])
             return "" if is_stray else "a container that is being made"
+        if record.get("phase") == "removing":
+            return ""
         is_whole = record.get("phase") == "created"
         is_alive = is_whole and snapshot(self._paths, record).status.is_alive
         is_foreign = record.get("project") != wiring.project

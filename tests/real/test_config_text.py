@@ -18,6 +18,8 @@ DIFFERENT = {
     "what only jocker knows": "an extension to compose: it prints durations as they are written",
     "keys are not interpolated, list items are": "compose doubles the dollars of keys, which nobody halves again",
     "keys of labels are not interpolated": "the same",
+    "limits of the stack": "ours, an extension to compose: it prints sizes as they are written",
+    "a stack with too little memory": "the same",
     "our pool of addresses": "ours, an extension to compose",
     "an optional dependency on a disabled service": "compose prints the dependency, and does not read that again",
 }

@@ -42,7 +42,7 @@ SHELL = [
     ("jocker stop -t -1", 2, "seconds, 0 or more"),
     ("jocker --lock-timeout -0.5 stop", 2, "seconds, 0 or more"),
     ("jocker up -d --scale web=10000", 2, "at most 9999"),
-    ("jocker config -o nowhere/x", 1, "nowhere/x: No such file or directory"),
+    ("jocker config -o nowhere/x", 2, "nowhere/x: no such file or directory"),
     ("jocker image save -o . demo", 2, "not a file"),
     ("jocker image save -o '' demo", 2, "not a file"),
     ("jocker image save -o nowhere/x demo", 1, "No such file or directory"),

@@ -13,7 +13,7 @@ from composer.desired.networks import bridge
 from composer.desired.state import Endpoint
 from composer.errors import NetworkError
 from composer.execute.networking import Networking
-from composer.host import kernel, net_paths, networks
+from composer.host import kernel, net_paths, networks, records
 from composer.model.wiring import Wiring
 from composer.paths import Paths
 from composer.plan.steps import Member
@@ -109,6 +109,18 @@ def test_a_container_that_is_removed_at_the_same_time_keeps_no_network(
     monkeypatch.setattr(networks, "without_strays", then_it_goes)
     Networking(paths).remove("web_default")
     os.rename(f"{record}.gone", record)
+    stack("down")
+    stack.assert_nothing_left()
+
+
+def test_a_container_that_is_being_removed_keeps_no_network_of_others(stack: Stack) -> None:
+    stack.write("services:\n  web: {image: demo, network_mode: bridge}\n")
+    stack("create")
+    container_id = wiring(stack, "bridge").leases.popitem()[0]
+    record = records.read(stack.paths, container_id)
+    assert record is not None
+    records.write(stack.paths, {**record, "phase": "removing"})
+    Networking(stack.paths).remove("bridge")
     stack("down")
     stack.assert_nothing_left()
 
