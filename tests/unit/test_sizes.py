@@ -19,3 +19,9 @@ FILES = [
 @pytest.mark.parametrize("file", FILES)
 def test_a_file_has_one_job(file: str) -> None:
     assert len((ROOT / file).read_text().splitlines()) <= MOST
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest imports them by their names alone: it could not collect the second."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
