@@ -12,6 +12,7 @@ JockerError                    exit 1   it failed
 │   ├── BuildFailed          exit 1   an image could not be built
 │   └── TransferFailed         exit 1   the registry or the network failed; may be transient
 ├── ContainerError             exit 1   a container could not be made, started or stopped
+│   ├── HookFailed             exit 1   a hook around its start failed
 │   ├── CommandNotStarted      exit 1   its command is not there or cannot be run (`run`, `exec`: 127, 126)
 │   └── DiedAtOnce             exit 1   it was started and has ended
 ├── NetworkError               exit 1   a network, an address or a port cannot be had
@@ -133,6 +134,14 @@ class TransferFailed(ImageError):
 
 class ContainerError(JockerError):
     """A container could not be made, started, stopped or removed."""
+
+
+class HookFailed(ContainerError):
+    """A hook around a container's start failed. `output` are its last lines."""
+
+    def __init__(self, message: str, *, hint: str = "", output: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.output = output
 
 
 class CommandNotStarted(ContainerError):

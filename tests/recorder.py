@@ -84,8 +84,10 @@ class Recorder:
             on_retry(2, retry.attempts, "it died")
         self._do(f"start {container_id}")
 
-    def stop_container(self, container_id: str, *, signal: str, grace_seconds: float, removed: bool = False) -> str:
-        return self._do(f"stop {container_id} {signal} {grace_seconds:g}")
+    def stop_container(
+        self, container_id: str, *, signal: str, grace_seconds: float, removed: bool = False, pre_stop: bool = False
+    ) -> str:
+        return self._do(f"stop {container_id} {signal} {grace_seconds:g}{' after its hooks' if pre_stop else ''}")
 
     def kill_container(self, container_id: str, signal: str) -> None:
         self._do(f"kill {container_id} {signal}")

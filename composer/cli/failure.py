@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from composer.cli.text import escape
-from composer.errors import BuildFailed, Failed
+from composer.errors import BuildFailed, Failed, HookFailed
 from composer.plan.steps import CreateContainer, StartContainer, WaitCompleted, WaitHealthy
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ def told(paths: Paths, outcome: Outcome, *, with_builds: bool = True) -> Failed:
     summary.
     """
     for node, error in outcome.failed:
-        if isinstance(node.step, (CreateContainer, StartContainer, WaitCompleted)):
+        if isinstance(error, HookFailed):
+            _show(f"its hook ({node.step.subject})", error.output)
+        elif isinstance(node.step, (CreateContainer, StartContainer, WaitCompleted)):
             _last_output(paths, node.step.subject, node.step.container_id)
         elif isinstance(node.step, WaitHealthy):
             last_words(paths, node.step.subject, node.step.container_id)

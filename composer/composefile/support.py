@@ -45,12 +45,13 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "secrets.*.external": "name",
     "services.*": _LIMITS
     + """
-        annotations attach build cap_add cap_drop cgroup command configs container_name cpus depends_on deploy develop
-        dns dns_opt dns_search domainname entrypoint env_file environment expose extends external_links extra_hosts
-        group_add healthcheck hostname image init ipc isolation label_file labels links logging mac_address mem_limit
-        network_mode networks pid pids_limit platform ports privileged profiles provider pull_policy read_only restart
-        runtime scale secrets security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits
-        user userns_mode uts volumes volumes_from working_dir x-jocker""",
+        annotations attach build cap_add cap_drop cgroup command configs container_name cpus depends_on deploy
+        develop dns dns_opt dns_search domainname entrypoint env_file environment expose extends
+        external_links extra_hosts group_add healthcheck hostname image init ipc isolation label_file labels
+        links logging mac_address mem_limit network_mode networks pid pids_limit platform ports post_start
+        pre_stop privileged profiles provider pull_policy read_only restart runtime scale secrets security_opt
+        shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user userns_mode uts
+        volumes volumes_from working_dir x-jocker""",
     "services.*.build": """
         additional_contexts args context dockerfile dockerfile_inline extra_hosts labels network no_cache
         no_cache_filter platforms privileged pull secrets shm_size ssh tags target ulimits""",
@@ -81,6 +82,8 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "services.*.env_file[]": "format path required",
     "services.*.extends": "file service",
     "services.*.healthcheck": "disable interval retries start_interval start_period test timeout",
+    "services.*.post_start[]": "command environment privileged user working_dir",
+    "services.*.pre_stop[]": "command environment privileged user working_dir",
     "services.*.networks.*": """
         aliases gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address priority""",
     "services.*.ports[]": "host_ip protocol published target",
@@ -124,11 +127,9 @@ _NO_EFFECT: Final[Mapping[str, str]] = {
 }
 _LATER: Final[Mapping[str, str]] = {
     "services.*": """
-        post_start pre_start pre_stop""",
+        pre_start""",
     "services.*.deploy.restart_policy": "delay max_attempts window",
-    "services.*.post_start[]": _HOOK,
     "services.*.pre_start[]": f"{_HOOK} image per_replica",
-    "services.*.pre_stop[]": _HOOK,
 }
 _REFUSED: Final[Mapping[str, str]] = {
     "": "models",

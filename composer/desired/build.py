@@ -93,6 +93,10 @@ def _desire_service(
 ) -> DesiredService:
     image = images.get(normalise(service.image))
     spec = replace(_spec(project, service, image, digests), mounts=_mounts(project, service, image, images))
+    if service.life is not None:
+        from composer.desired.hooks import hooks_of
+
+        spec = replace(spec, hooks=hooks_of(service, images))
     spec_hash = config_hash(spec)
     return DesiredService(
         name=service.name,
@@ -306,7 +310,7 @@ def oneoff(
     """
     ends = (end._replace(ipv4_address="", ipv6_address="", mac_address="") for end in service.spec.networks)
     networks = tuple(end if use_aliases else end._replace(aliases=()) for end in ends)
-    spec = replace(service.spec, networks=networks, ports=ports, healthcheck=None, restart=None)
+    spec = replace(service.spec, networks=networks, ports=ports, healthcheck=None, restart=None, hooks=None)
     return DesiredContainer(
         project=stack.project,
         service=service.name,

@@ -19,7 +19,7 @@ HASH_VERSION = 1
 _LATER = frozenset({
     *("domainname", "networks", "ports", "expose", "dns", "dns_search", "dns_opt", "links"),
     *("pid", "ipc", "uts", "cgroup", "files", "logging", "runtime", "attach", "resources", "volumes_from"),
-    *("healthcheck", "restart"),
+    *("healthcheck", "restart", "hooks"),
 })  # fmt: skip
 """Fields that earlier versions did not have: they count when they say something else than by default, so that what does
 not use them keeps its hash."""
@@ -61,6 +61,10 @@ def spec_to_json(spec: ContainerSpec) -> dict[str, Any]:
             value = resources_to_json(value)
         elif name in _LIFE and value is not None:
             value = value._asdict()
+        elif name == "hooks" and value is not None:
+            from composer.desired.hooks import hooks_to_json
+
+            value = hooks_to_json(value)
         plain[name] = _plain(value)
     return plain
 
@@ -99,7 +103,7 @@ def spec_from_json(plain: Mapping[str, Any]) -> ContainerSpec:
     for name in _MAPPINGS:
         fields[name] = dict(fields.get(name, {}))
         _texts([*fields[name].values()])
-    resources = fields.pop("resources", None)
+    resources, hooks = fields.pop("resources", None), fields.pop("hooks", None)
     life = {name: found for name in _LIFE if (found := fields.pop(name, None)) is not None}
     spec = ContainerSpec(**fields)
     for name in fields_of(ContainerSpec):
@@ -110,11 +114,15 @@ def spec_from_json(plain: Mapping[str, Any]) -> ContainerSpec:
         from composer.desired.life import life_from_json
 
         spec = replace(spec, **life_from_json(life))
-    if resources is None:
-        return spec
-    from composer.desired.resources import resources_from_json
+    if resources is not None:
+        from composer.desired.resources import resources_from_json
 
-    return replace(spec, resources=resources_from_json(dict(resources)))
+        spec = replace(spec, resources=resources_from_json(dict(resources)))
+    if hooks is not None:
+        from composer.desired.hooks import hooks_from_json
+
+        spec = replace(spec, hooks=hooks_from_json(dict(hooks)))
+    return spec
 
 
 def _endpoint(plain: Mapping[str, Any]) -> Endpoint:

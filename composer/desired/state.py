@@ -23,7 +23,7 @@ from composer.model.service import (
 
 if TYPE_CHECKING:
     from composer.model.building import Build
-    from composer.model.life import Check, RestartPolicy
+    from composer.model.life import Check, Hooks, RestartPolicy
     from composer.model.resources import Resources, StackLimits
 
 __all__ = [
@@ -130,6 +130,8 @@ class ContainerSpec:
     healthcheck: Check | None = None
     restart: RestartPolicy | None = None
     """None = it is not started again when it has ended."""
+    hooks: Hooks | None = None
+    """What is run around its start and before its stop; None = nothing."""
 
 
 @frozen(shown=False)

@@ -15,6 +15,7 @@ from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolu
 from composer.errors import ContainerError, DiedAtOnce, Interrupted, JockerError, MachineError
 from composer.execute import devicing, etcfiles
 from composer.execute.endings import ending
+from composer.execute.giving import give_files, given_files
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
 from composer.host import cgroup, net_paths, networks, overlay, process, records, volumes
@@ -204,7 +205,7 @@ class Machine:
         rootfs.ensure_directory(root, container.spec.working_dir)
         storing.make_bind_sources(container)
         storing.make_volumes(self._paths, self._store, container, record, root)
-        self._give_files(container, container_id)
+        give_files(self._paths, container, container_id, self._contents)
         attached = self.networking.attach(container, container_id) if container.spec.networks else None
         namespaces = self._namespaces(container, container_id)
         etcfiles.write(self._paths, container, container_id, namespaces, attached, lambda: self.facts.hostname)
@@ -223,17 +224,6 @@ class Machine:
             )
             with devicing.real_time(self._paths, container):
                 self._through(container.spec.runtime).create(shim, config)
-
-    def _give_files(self, container: DesiredContainer, container_id: str) -> None:
-        if not container.spec.files:
-            return
-        from composer.host import givenfiles
-
-        contents = self._contents or givenfiles.Contents(self._paths)
-        try:
-            givenfiles.provide(self._paths, container_id, container.spec.files, container.origins, contents)
-        except ContainerError as error:
-            raise ContainerError(f'service "{container.service}": {error.message}', hint=error.hint) from None
 
     def _namespaces(self, container: DesiredContainer, container_id: str) -> Namespaces:
         from composer.execute import sharing
@@ -277,17 +267,10 @@ class Machine:
             facts=self.facts,
             files=etcfiles.sources(self._paths, container_id),
             namespaces=namespaces,
-            given_files=self._given_files(container, container_id),
+            given_files=given_files(self._paths, container, container_id),
             found=devicing.found(container, self.facts),
             volumes=storing.sources(self._paths, container, container_id, named),
         )
-
-    def _given_files(self, container: DesiredContainer, container_id: str) -> tuple[str, ...]:
-        if not container.spec.files:
-            return ()
-        from composer.host.givenfiles import paths_of
-
-        return paths_of(self._paths, container_id, container.spec.files)
 
     def render(self, container: DesiredContainer, container_id: str) -> str:
         """The config.json of a container: as it lies in the bundle, or as it would if it were made now."""
@@ -336,15 +319,28 @@ class Machine:
         """Starts a created container; one that has run before (or lost its bundle) is made anew from its record."""
         if retry is None or retry.attempts < 2:
             self._start(container_id)
-            return
-        with_patience(
-            lambda: self._start_and_watch(container_id),
-            on_retry,
-            attempts=retry.attempts,
-            first_wait=retry.wait,
-            longest_wait=retry.max_wait,
-            is_worth_it=lambda error: isinstance(error, DiedAtOnce) and (not retry.on or error.died_with in retry.on),
-        )
+        else:
+            with_patience(
+                lambda: self._start_and_watch(container_id),
+                on_retry,
+                attempts=retry.attempts,
+                first_wait=retry.wait,
+                longest_wait=retry.max_wait,
+                is_worth_it=lambda error: (
+                    isinstance(error, DiedAtOnce) and (not retry.on or error.died_with in retry.on)
+                ),
+            )
+        record = self._record(container_id)
+        if record["spec"].get("hooks"):
+            from composer.execute import hooks
+
+            hooks.post_start(self._paths, self._runtime_for(record), record, self._interrupted.is_set)
+
+    def _runtime_for(self, record: Mapping[str, Any]) -> Runtime:
+        own = _runtime_of(record)
+        if own:
+            return Runtime.chosen(self._paths, {"JOCKER_RUNTIME": own})
+        return self._given_runtime or Runtime.chosen(self._paths)
 
     def _start(self, container_id: str) -> None:
         record = self._record(container_id)
@@ -385,9 +381,18 @@ class Machine:
             raise ContainerError(f"container {container_id[:12]} is gone", hint="run the command again")
         return record
 
-    def stop_container(self, container_id: str, *, signal: str, grace_seconds: float, removed: bool = False) -> str:
-        """Stops it; returns how, where that is worth a word. With `removed` its ports are left to the removal."""
+    def stop_container(
+        self, container_id: str, *, signal: str, grace_seconds: float, removed: bool = False, pre_stop: bool = False
+    ) -> str:
+        """Stops it; returns how, where that is worth a word. With `removed` its ports are left to the removal, with
+        `pre_stop` its hooks come first: what fails of these is told, and stops nobody.
+        """
         record = self._record(container_id)
+        told = ""
+        if pre_stop:
+            from composer.execute import hooks
+
+            told = hooks.pre_stop(self._paths, self._runtime_for(record), record, self._interrupted.is_set)
         outcome = self.lifecycle.stop(
             container_id,
             signal_name=signal,
@@ -395,7 +400,8 @@ class Machine:
             cgroup_path=f"{self._paths.stack_cgroup(record['project'])}/{container_id}",
         )
         self._has_ended(record, removed=removed)
-        return str(outcome) if outcome in {StopOutcome.DEAF, StopOutcome.KILLED} else ""
+        how = str(outcome) if outcome in {StopOutcome.DEAF, StopOutcome.KILLED} else ""
+        return "; ".join(filter(None, (told, how)))
 
     def _has_ended(self, record: dict[str, Any], *, removed: bool = False) -> None:
         """Nobody finds it any more; and with the first process of somebody else's pid namespace the others live on."""

@@ -65,7 +65,9 @@ class Host(Protocol):
 
     def start_container(self, container_id: str, retry: Retry | None, on_retry: OnRetry) -> None: ...
 
-    def stop_container(self, container_id: str, *, signal: str, grace_seconds: float, removed: bool = False) -> str: ...
+    def stop_container(
+        self, container_id: str, *, signal: str, grace_seconds: float, removed: bool = False, pre_stop: bool = False
+    ) -> str: ...
 
     def kill_container(self, container_id: str, signal: str) -> None: ...
 
@@ -105,7 +107,11 @@ def perform(step: AnyStep, host: Host, on_progress: OnProgress, on_retry: OnRetr
             host.start_container(step.container_id, step.retry, on_retry)
         case StopContainer():
             return host.stop_container(
-                step.container_id, signal=step.signal, grace_seconds=step.grace_seconds, removed=step.removed
+                step.container_id,
+                signal=step.signal,
+                grace_seconds=step.grace_seconds,
+                removed=step.removed,
+                pre_stop=step.pre_stop,
             )
         case KillContainer():
             host.kill_container(step.container_id, step.signal)

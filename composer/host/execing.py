@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from composer.bundle.context import ProcessUser
@@ -18,6 +20,8 @@ from composer.host.runtime import Runtime, explained
 from composer.paths import Paths
 
 _FAILED = frozenset({1, 126, 127, 255})
+_LOOK_UP_EVERY = 200
+"""Milliseconds between two looks whether the user has had enough of waiting."""
 
 
 class Request(NamedTuple):
@@ -29,6 +33,8 @@ class Request(NamedTuple):
     user: ProcessUser | None = None
     tty: bool = False
     privileged: bool = False
+    without: frozenset[str] = frozenset()
+    """Variables that it is not to have."""
 
 
 def process_description(config: Mapping[str, Any], request: Request, capabilities: tuple[str, ...]) -> dict[str, Any]:
@@ -41,7 +47,8 @@ def process_description(config: Mapping[str, Any], request: Request, capabilitie
         changes = {"TERM": "xterm", **changes}  # as for a container that has a terminal
     if request.user is not None:
         changes = {"HOME": request.user.home, **changes}
-    process["env"] = _merged(process.get("env", []), changes)
+    kept = [entry for entry in process.get("env", []) if entry.partition("=")[0] not in request.without]
+    process["env"] = _merged(kept, changes)
     if request.working_dir:
         process["cwd"] = request.working_dir
     if request.user is not None:
@@ -77,6 +84,72 @@ def execute_in(
     Without a terminal the runtime's complaint goes to our stderr, and 127, 126 or 1 comes back. Else raises
     `CommandNotStarted` (127 not found, 126 not executable), `ContainerError`.
     """
+    with _described(paths, runtime, container_id, name, request, detach=detach) as (argv, directory):
+        with tempfile.TemporaryFile() as said:
+            # The runtime's own complaint must not mix with the command's: it goes to its log, and to us.
+            code = _run(argv, said.fileno() if request.tty else None, detach=detach, alone=alone)
+        if code in _FAILED:
+            complaint = _complaint(f"{directory}/log")
+            if complaint:
+                error = explained(complaint, name)
+                if not request.tty and not detach:  # the runtime has said it on our stderr already
+                    return error.exit_status if isinstance(error, CommandNotStarted) else 1
+                raise error if isinstance(error, CommandNotStarted) else ContainerError(error.message)
+    return code
+
+
+def execute_quietly(
+    paths: Paths, runtime: Runtime, container_id: str, name: str, request: Request, gives_up: Callable[[], bool]
+) -> tuple[int, bytes]:
+    """Runs it without input; returns its exit code and the end of what it said. It is told to end when `gives_up`.
+
+    What it leaves running runs on. Raises `ContainerError` if it could not be started.
+    """
+    with _described(paths, runtime, container_id, name, request, detach=False) as (argv, directory):
+        code, said = _listened_to(argv, gives_up)
+        if code in _FAILED:
+            complaint = _complaint(f"{directory}/log")
+            if complaint:
+                raise ContainerError(explained(complaint, name).message)
+    return code, said
+
+
+def _listened_to(argv: tuple[str, ...], gives_up: Callable[[], bool]) -> tuple[int, bytes]:
+    read, write = os.pipe2(os.O_CLOEXEC)
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=write, stderr=write, env=environment({}), cwd="/", umask=0o022,
+        start_new_session=True,
+    )  # fmt: skip
+    os.close(write)
+    os.set_blocking(read, False)
+    ended = os.pidfd_open(process.pid)
+    said, is_over = b"", False
+    try:
+        waiting = select.poll()
+        waiting.register(read, select.POLLIN)
+        waiting.register(ended, select.POLLIN)
+        while not is_over:
+            ready = [fd for fd, _ in waiting.poll(_LOOK_UP_EVERY)]
+            is_over = ended in ready
+            with suppress(BlockingIOError):
+                while chunk := os.read(read, 65536):
+                    said = (said + chunk)[-65536:]
+                if read in ready:  # nobody writes any more
+                    waiting.unregister(read)
+            if gives_up():
+                process.terminate()
+    finally:
+        os.close(read)
+        os.close(ended)
+    code = process.wait()
+    return (128 - code if code < 0 else code), said
+
+
+@contextmanager
+def _described(
+    paths: Paths, runtime: Runtime, container_id: str, name: str, request: Request, *, detach: bool
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The command line of the runtime, and the directory in which its log will be. Raises `ContainerError`."""
     config = read_json(f"{paths.bundle(container_id)}/config.json")
     if not isinstance(config, dict):
         raise ContainerError(f"{name}: its bundle is gone", hint="jocker up -d makes it again")
@@ -93,17 +166,7 @@ def execute_in(
             *(("--detach",) if detach else ()),
             "--process", f"{directory}/process.json", container_id,
         )  # fmt: skip
-        with tempfile.TemporaryFile() as said:
-            # The runtime's own complaint must not mix with the command's: it goes to its log, and to us.
-            code = _run(argv, said.fileno() if request.tty else None, detach=detach, alone=alone)
-        if code in _FAILED:
-            complaint = _complaint(f"{directory}/log")
-            if complaint:
-                error = explained(complaint, name)
-                if not request.tty and not detach:  # the runtime has said it on our stderr already
-                    return error.exit_status if isinstance(error, CommandNotStarted) else 1
-                raise error if isinstance(error, CommandNotStarted) else ContainerError(error.message)
-    return code
+        yield argv, directory
 
 
 def _run(argv: tuple[str, ...], stderr: int | None, *, detach: bool, alone: bool) -> int:

@@ -79,6 +79,34 @@ class Hook:
     per_replica: bool = False
 
 
+@frozen(shown=False)
+class InitStep:
+    """A `pre_start` hook with every default resolved: a container of its own, that runs before the service's own.
+
+    `image_id` and `layers` are empty while its image is still to be pulled; `environment` is final.
+    """
+
+    image: str
+    image_id: str = ""
+    layers: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(factory=dict)
+    working_dir: str = "/"
+    user: str = ""
+    privileged: bool = False
+    per_replica: bool = False
+
+
+@frozen(shown=False)
+class Hooks:
+    """What is run before and after the start of a container, and before its stop; in order."""
+
+    pre_start: tuple[InitStep, ...] = ()
+    post_start: tuple[Hook, ...] = ()
+    pre_stop: tuple[Hook, ...] = ()
+
+
 class WatchRule(NamedTuple):
     """One entry of `develop.watch`. `path` is absolute, symbolic links as written; `target` is in the container.
 

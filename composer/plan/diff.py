@@ -71,6 +71,14 @@ def _resources(old: Any, new: Any) -> Iterator[str]:
             yield _change(_word(key), before.get(key, _UNSET), after.get(key, _UNSET))
 
 
+def _hooks(old: Any, new: Any) -> Iterator[str]:
+    """Which kinds; their commands and variables may tell too much."""
+    before, after = (found if isinstance(found, Mapping) else {} for found in (old, new))
+    for kind in sorted({*before, *after}):
+        if before.get(kind) != after.get(kind):
+            yield f"{_word(kind)}: the hooks changed"
+
+
 def _networks(old: Any, new: Any) -> Iterator[str]:
     before, after = _by_network(old), _by_network(new)
     for network in sorted({*before, *after}):
@@ -240,6 +248,7 @@ def summary(lines: tuple[str, ...]) -> str:
 
 _LISTS: Mapping[str, Callable[[Any, Any], Iterator[str]]] = {
     "files": _files,
+    "hooks": _hooks,
     "mounts": _mounts,
     "networks": _networks,
     "resources": _resources,

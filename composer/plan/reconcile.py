@@ -313,7 +313,8 @@ class _Writer:
             return  # a service written before waits for it
         after: tuple[int, ...] = ()
         if one.status.is_alive:
-            after = (self._stop_once(one, removal.because, removed=True),)
+            is_known = one.service in self._desired.services
+            after = (self._stop_once(one, removal.because, removed=True, hooks=is_known),)
         step = RemoveContainer(subject=one.name, because=removal.because, container_id=one.id, volumes=removal.volumes)
         self._removals[one.id] = (one.name, self._draft.add(step, after=after))
 
@@ -344,7 +345,7 @@ class _Writer:
             made = self._draft.add(create, after=first)
             after: tuple[int, ...] = (made, *self._dependent_stops.get(service.name, ()))
             if change.old.status.is_alive:
-                after = (self._stop_once(change.old, change.because, after, removed=True),)
+                after = (self._stop_once(change.old, change.because, after, removed=True, hooks=False),)
             remove = RemoveContainer(subject=change.old.name, because=change.because, container_id=change.old.id)
             done = self._draft.add(remove, after=after)
         self._creates[service.name].append(made)
@@ -384,10 +385,16 @@ class _Writer:
         self._containers[service.name].append((container_id, name))
 
     def _stop_once(
-        self, one: ActualContainer, because: str, after: tuple[int, ...] = (), *, removed: bool = False
+        self,
+        one: ActualContainer,
+        because: str,
+        after: tuple[int, ...] = (),
+        *,
+        removed: bool = False,
+        hooks: bool = True,
     ) -> int:
         if one.id not in self._stops:
-            step = stop_step(one, because, self._policy.timeout, removed=removed)
+            step = stop_step(one, because, self._policy.timeout, removed=removed, hooks=hooks)
             self._stops[one.id] = self._draft.add(step, after=after)
         return self._stops[one.id]
 
@@ -455,8 +462,13 @@ def wait_step(
     return WaitCompleted(subject=name, because=because, container_id=container_id, required=dependency.required)
 
 
-def stop_step(one: ActualContainer, because: str, timeout: float | None, *, removed: bool = False) -> StopContainer:
-    """How a container is stopped: its own signal and grace, unless `timeout` (seconds) says otherwise."""
+def stop_step(
+    one: ActualContainer, because: str, timeout: float | None, *, removed: bool = False, hooks: bool = True
+) -> StopContainer:
+    """How a container is stopped: its own signal and grace, unless `timeout` (seconds) says otherwise; first, with
+    `hooks`, those that it has for that.
+    """
+    own = one.spec.get("hooks")
     return StopContainer(
         subject=one.name,
         because=because,
@@ -464,6 +476,7 @@ def stop_step(one: ActualContainer, because: str, timeout: float | None, *, remo
         signal=one.stop_signal,
         grace_seconds=one.stop_grace_seconds if timeout is None else timeout,
         removed=removed,
+        pre_stop=hooks and not one.oneoff and isinstance(own, Mapping) and bool(own.get("pre_stop")),
     )
 
 

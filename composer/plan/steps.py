@@ -115,12 +115,15 @@ class StartContainer(Step):
 
 @frozen
 class StopContainer(Step):
-    """Signal, grace, SIGKILL. `removed`: it is removed next, so its ports are closed only then."""
+    """Signal, grace, SIGKILL. `removed`: it is removed next, so its ports are closed only then. `pre_stop`: first the
+    hooks that it has for that.
+    """
 
     container_id: str
     signal: str
     grace_seconds: float
     removed: bool = False
+    pre_stop: bool = False
 
 
 @frozen

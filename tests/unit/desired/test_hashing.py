@@ -22,7 +22,7 @@ from composer.desired.state import (
     Ulimit,
 )
 from composer.frozen import replace
-from composer.model.life import Check, RestartPolicy
+from composer.model.life import Check, Hook, Hooks, RestartPolicy
 from composer.model.resources import Device, DeviceRequest, DiskLimit, Resources
 
 FULL = ContainerSpec(
@@ -69,6 +69,7 @@ NETWORKED = replace(
     FULL,
     healthcheck=Check(("CMD", "x"), interval=1.5),
     restart=RestartPolicy("on-failure", 3),
+    hooks=Hooks(post_start=(Hook(command=("x",), environment={"A": None}),)),
     domainname="example",
     network_mode="",
     networks=(Endpoint("p_default", ("web",), gw_priority=1),),

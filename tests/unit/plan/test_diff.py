@@ -19,7 +19,7 @@ from composer.desired.state import (
     Ulimit,
 )
 from composer.frozen import replace
-from composer.model.life import Check, RestartPolicy
+from composer.model.life import Check, Hook, Hooks, RestartPolicy
 from composer.model.resources import Resources
 from composer.plan.diff import differences, looks_secret, summary
 
@@ -135,6 +135,7 @@ def test_every_field_that_is_hashed_is_told() -> None:
         "attach": False,
         "healthcheck": Check(("CMD", "x")),
         "restart": RestartPolicy("always"),
+        "hooks": Hooks(pre_stop=(Hook(command=("x",)),)),
     }
     for name in ContainerSpec.__slots__:
         value = special[name] if name in special else samples[type(getattr(BASE, name))]
