@@ -40,6 +40,7 @@ def record_of(
         "depends_on": {name: list(dependency) for name, dependency in container.depends_on.items()},
         "retry": list(container.retry) if container.retry else None,
         **({"origins": [list(origin) for origin in container.origins]} if container.origins else {}),
+        **({"hook_of": container.hook_of} if container.hook_of else {}),
     }
 
 
@@ -59,6 +60,7 @@ def desired_of(record: Mapping[str, Any]) -> DesiredContainer:
             depends_on=_dependencies(record),
             retry=_retry(record),
             origins=tuple(_origin(one) for one in record.get("origins", ())),
+            hook_of=str(record.get("hook_of", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         name = record.get("name") or str(record.get("id"))[:12]
@@ -161,4 +163,5 @@ def actual_of(
         retry=_retry(record),
         published=_published(record),
         borrowed_from=_texts(record.get("borrowed_from")),
+        hook_of=text("hook_of"),
     )

@@ -77,6 +77,8 @@ class ActualContainer:
     published: tuple[PublishedPort, ...] = ()
     borrowed_from: Mapping[str, str] = field(factory=dict)
     """Of `volumes_from`: each entry, and the id of the container that it meant when this one was made."""
+    hook_of: str = ""
+    """Of the container of a `pre_start` hook (a one-off): the id of that which it goes before."""
     health: str = ""
     """`starting`, `healthy` or `unhealthy` while one runs that has a health check, else ""."""
 

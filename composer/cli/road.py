@@ -82,6 +82,9 @@ def images(paths: Paths, project: Project) -> dict[str, ImageConfig]:
         for mount in service.mounts:
             if isinstance(mount, ImageMount):
                 users.setdefault(mount.image, [])
+        for hook in service.life.pre_start if service.life else ():
+            if hook.image:
+                users.setdefault(normalise(hook.image), [])
     found = {}
     for reference, services in users.items():
         image = store.find(reference)

@@ -50,8 +50,7 @@ def hook(node: Node, path: Path, base: Base, findings: Findings) -> Node | None:
         if not path[-2:-1] or path[-2] != "pre_start":
             _missing(node, path, "command", findings)
             return None
-        return node
-    if isinstance(command.value, str):
+    elif isinstance(command.value, str):
         split = words(command, (*path, "command"), base, findings)
         if split is None:
             return None

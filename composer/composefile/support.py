@@ -49,9 +49,9 @@ _SUPPORTED: Final[Mapping[str, str]] = {
         develop dns dns_opt dns_search domainname entrypoint env_file environment expose extends
         external_links extra_hosts group_add healthcheck hostname image init ipc isolation label_file labels
         links logging mac_address mem_limit network_mode networks pid pids_limit platform ports post_start
-        pre_stop privileged profiles provider pull_policy read_only restart runtime scale secrets security_opt
-        shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user userns_mode uts
-        volumes volumes_from working_dir x-jocker""",
+        pre_start pre_stop privileged profiles provider pull_policy read_only restart runtime scale secrets
+        security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user
+        userns_mode uts volumes volumes_from working_dir x-jocker""",
     "services.*.build": """
         additional_contexts args context dockerfile dockerfile_inline extra_hosts labels network no_cache
         no_cache_filter platforms privileged pull secrets shm_size ssh tags target ulimits""",
@@ -83,6 +83,7 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "services.*.extends": "file service",
     "services.*.healthcheck": "disable interval retries start_interval start_period test timeout",
     "services.*.post_start[]": "command environment privileged user working_dir",
+    "services.*.pre_start[]": "command environment image per_replica privileged user working_dir",
     "services.*.pre_stop[]": "command environment privileged user working_dir",
     "services.*.networks.*": """
         aliases gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address priority""",
@@ -103,7 +104,6 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     "x-jocker.limits": "cpus memory pids",
     "x-jocker.retry": "attempts max_wait on wait",
 }
-_HOOK = "command environment privileged user working_dir"
 _UPDATE = "delay failure_action max_failure_ratio monitor order parallelism"
 _NO_EFFECT: Final[Mapping[str, str]] = {
     "": "version",
@@ -126,10 +126,7 @@ _NO_EFFECT: Final[Mapping[str, str]] = {
     "services.*.volumes[]": "consistency",
 }
 _LATER: Final[Mapping[str, str]] = {
-    "services.*": """
-        pre_start""",
     "services.*.deploy.restart_policy": "delay max_attempts window",
-    "services.*.pre_start[]": f"{_HOOK} image per_replica",
 }
 _REFUSED: Final[Mapping[str, str]] = {
     "": "models",

@@ -154,6 +154,8 @@ class DesiredContainer:
     retry: Retry | None = None
     origins: tuple[Origin, ...] = ()
     """Where the bytes of `spec.files` come from, one for one; no part of the hash, but kept in the record."""
+    hook_of: str = ""
+    """Of the container of a `pre_start` hook: the id of that which it goes before."""
 
 
 @frozen(shown=False)

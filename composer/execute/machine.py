@@ -346,6 +346,10 @@ class Machine:
         record = self._record(container_id)
         container = desired_of(record)
         lifecycle = self._through(container.spec.runtime)
+        if container.spec.hooks and container.spec.hooks.pre_start:
+            from composer.execute import initsteps
+
+            initsteps.run_pending(self, self._paths, container, record)
         if not lifecycle.is_created(container_id):
             lifecycle.delete_runtime(container_id, record["project"])
             before = dict(record)
@@ -448,7 +452,7 @@ class Machine:
     def wait_completed(self, container_id: str, *, required: bool) -> str:
         """Waits for the end; anything but 0 is a `ContainerError`, or a word of warning if not `required`."""
         record = self._record(container_id)
-        code = self._wait(container_id)
+        code = self.wait_ended(container_id)
         if code == 0:
             return ""
         message = f'service "{record["service"]}" did not complete successfully: it {ending(self._paths, record, code)}'
@@ -466,7 +470,8 @@ class Machine:
             raise ContainerError(f"dependency failed to start: {problem}")
         return problem
 
-    def _wait(self, container_id: str) -> int | None:
+    def wait_ended(self, container_id: str) -> int | None:
+        """The exit code of a container at its end. Raises `Interrupted`."""
         while not self._interrupted.is_set():
             with suppress(TimeoutError):
                 return self.lifecycle.wait(container_id, _LOOK_UP_EVERY)

@@ -83,8 +83,14 @@ def layers_of(record: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _mounts(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What has images of its own, maybe: mounts, and hooks that go before the start."""
     spec = record.get("spec")
-    listed = [spec.get("mounts") if isinstance(spec, dict) else None, record.get("borrowed")]
+    hooks = spec.get("hooks") if isinstance(spec, dict) else None
+    listed = [
+        spec.get("mounts") if isinstance(spec, dict) else None,
+        hooks.get("pre_start") if isinstance(hooks, dict) else None,
+        record.get("borrowed"),
+    ]
     return [one for mounts in listed if isinstance(mounts, list) for one in mounts if isinstance(one, dict)]
 
 

@@ -269,7 +269,7 @@ class _Writer:
         missing = missing_images(service)
         if missing and (self._policy.pull or service.pull_policy) == "never":
             raise ImageNotFound(
-                f'service "{service.name}": image {missing[0]}, which it mounts, is not here, and must not be pulled',
+                f'service "{service.name}": image {missing[0]}, which it needs, is not here, and must not be pulled',
                 hint=f"jocker image pull {missing[0]}",
             )
         for reference in missing:
@@ -381,6 +381,8 @@ class _Writer:
         step = StartContainer(
             subject=name, because=because, container_id=container_id, service=service.name, retry=service.retry
         )
+        if service.spec.hooks and service.spec.hooks.pre_start:
+            after += tuple(self._starts[service.name][:1])  # the first replica runs them for all
         self._starts[service.name].append(self._draft.add(step, after=(*after, *before_start)))
         self._containers[service.name].append((container_id, name))
 
@@ -401,10 +403,16 @@ class _Writer:
     def settle_orphans(self) -> None:
         """Removes those nobody wants any more, or says that they are there."""
         known = {*self._desired.services, *self._desired.disabled}
+        there = {one.id for one in self._actual.containers} - self._leaving
+        for verdict in self._verdicts.values():
+            there -= {change.old.id for change in verdict.replaced} | {gone.container.id for gone in verdict.removed}
         orphans = []
         for one in self._actual.containers:
             if one.service not in known:
                 orphans.append(Removal(one, f'no service "{one.service}" in the stack file any more', volumes=False))
+            elif one.hook_of:
+                if one.hook_of not in there:
+                    self._remove(Removal(one, "the container that it was to go before goes", volumes=False))
             elif one.oneoff and not one.status.can_signal:
                 orphans.append(Removal(one, "a one-off that has ended", volumes=False))
         if self._policy.remove_orphans:

@@ -68,10 +68,10 @@ def plan_down(
 
     def is_ours(one: ActualContainer) -> bool:
         if services:
-            return one.service in chosen and not one.oneoff
+            return one.service in chosen and (not one.oneoff or bool(one.hook_of))
         if one.service in disabled:
             return False
-        is_orphan = one.oneoff or (known is not None and one.service not in known)
+        is_orphan = (one.oneoff and not one.hook_of) or (known is not None and one.service not in known)
         return remove_orphans or one.status is Status.DEAD or not is_orphan
 
     doomed = [one for one in actual.containers if is_ours(one)]
@@ -175,7 +175,8 @@ def plan_stop(actual: ActualStack, *, services: tuple[str, ...], known: Known, t
     graph = graph_of(actual, known or ())
     chosen = _chosen(graph, services, known)
     draft = Draft()
-    _stop_all(draft, graph, [one for one in _replicas(actual) if one.service in chosen], "stop", timeout)
+    mine = [one for one in actual.containers if not one.oneoff or one.hook_of]
+    _stop_all(draft, graph, [one for one in mine if one.service in chosen], "stop", timeout)
     return draft.finish()
 
 
@@ -219,10 +220,12 @@ def _start_all(
                     for one in by_service.get(needed, ()):
                         wait = wait_step(name, one.id, one.name, dependency)
                         after.append(draft.add(wait, after=of_service.get(needed, ())))
-        started = []
+        started: list[int] = []
         for one in starting:
             step = StartContainer(subject=one.name, because=because, container_id=one.id, service=name, retry=one.retry)
-            started.append(draft.add(step, after=(*after, *stops.get(one.id, ()), *networks.get(one.id, ()))))
+            own = one.spec.get("hooks")
+            first = started[:1] if isinstance(own, Mapping) and own.get("pre_start") else ()
+            started.append(draft.add(step, after=(*after, *first, *stops.get(one.id, ()), *networks.get(one.id, ()))))
         of_service[name] = tuple(started) or tuple(after)
 
 
@@ -292,7 +295,7 @@ def plan_rm(
     """Removes stopped containers, and those half made or half removed; with `stop`, all of them."""
     graph = graph_of(actual, known or ())
     chosen = _chosen(graph, services, known)
-    replicas = [one for one in actual.containers if one.service in chosen and not one.oneoff]
+    replicas = [one for one in actual.containers if one.service in chosen and (not one.oneoff or one.hook_of)]
     mine = [one for one in replicas if stop or not one.status.is_alive]
     draft = Draft()
     stops = _stop_all(draft, graph, mine, "rm", timeout, removed=True)

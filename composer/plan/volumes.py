@@ -59,9 +59,13 @@ def stale_warning(name: str) -> str:
 
 
 def missing_images(service: DesiredService) -> tuple[str, ...]:
-    """The images that a service has mounted and that are not here, by reference."""
-    mounts = service.spec.mounts
-    return tuple(dict.fromkeys(one.image for one in mounts if isinstance(one, ImageMount) and not one.layers))
+    """The images, besides its own, that a service needs and that are not here, by reference: it has them mounted, or
+    runs them before its start.
+    """
+    wanted = [(one.image, one.layers) for one in service.spec.mounts if isinstance(one, ImageMount)]
+    hooks = service.spec.hooks
+    wanted += [(one.image, one.layers) for one in (hooks.pre_start if hooks else ())]
+    return tuple(dict.fromkeys(image for image, layers in wanted if not layers and image != service.spec.image))
 
 
 def lenders(service: DesiredService, verdicts: Mapping[str, Verdict], actual: ActualStack) -> dict[str, str]:
