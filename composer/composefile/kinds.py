@@ -67,6 +67,10 @@ def _real_bool(value: Scalar) -> Scalar:
     raise _mistyped("true or false, not quoted", value, quotes=False)
 
 
+_MOST_DIGITS = 100
+"""Nothing counts so far, and beyond 4300 Python does not either."""
+
+
 def _whole(value: Scalar) -> Scalar:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -74,7 +78,7 @@ def _whole(value: Scalar) -> Scalar:
         return int(value)
     if isinstance(value, str):
         digits = value[1:] if value[:1] in {"+", "-"} else value
-        if digits.isascii() and digits.isdecimal():
+        if digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS:
             return int(value)
     raise _mistyped("a whole number", value, quotes=False)
 

@@ -54,7 +54,7 @@ def bind_stack_limits(node: Node) -> StackLimits | None:
     cpus = node.at("cpus")
     limits = StackLimits(
         memory=number_at(node, "memory"),
-        cpus=float(cast("float", cpus.value)) if cpus else 0.0,
+        cpus=float(cast("float", cpus.value)) if cpus and cpus.value else 0.0,
         pids=number_at(node, "pids"),
     )
     return limits if any(limits) else None

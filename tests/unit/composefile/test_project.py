@@ -299,3 +299,14 @@ def test_a_build_has_its_platforms_in_go_s_names(service: str, platforms: tuple[
     build = load({"files": {"jocker.yml": f"services: {{a: {service}}}\n"}}).services["a"].build
     assert build is not None
     assert build.platforms == platforms
+
+
+def test_a_number_that_python_does_not_read_is_told() -> None:
+    text = f"services: {{a: {{image: x, cpu_shares: '{'9' * 5000}'}}}}\n"
+    [complaint] = complaints_of({"files": {"jocker.yml": text}})
+    assert "services.a.cpu_shares: must be a whole number" in complaint
+
+
+def test_a_limit_of_the_stack_without_a_value_is_none() -> None:
+    stack = "services: {a: {image: x}}\nx-jocker: {limits: {cpus: null}}\n"
+    assert load({"files": {"jocker.yml": stack}}).limits is None
