@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from composer.bundle import defaults
+from composer.model.kernelwords import LIMITS, sysctl_namespace
 
 Config = Mapping[str, Any]
 
 _MAX_ID = 2**32 - 2
+_LIMITS = frozenset(f"RLIMIT_{name.upper()}" for name in LIMITS)
 _CAPABILITY_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
 
 
@@ -199,7 +201,7 @@ def _rlimits(config: Config) -> Iterator[Fault]:
     for index, limit in enumerate(_list(_map(config, "process"), "rlimits")):
         path = f"process.rlimits[{index}]"
         kind = limit.get("type") if isinstance(limit, dict) else None
-        if not isinstance(kind, str) or kind not in defaults.RLIMITS:
+        if not isinstance(kind, str) or kind not in _LIMITS:
             yield Fault(path, f"{kind!r} is not a resource limit")
             continue
         if kind in seen:
@@ -255,20 +257,14 @@ def _sysctls(sysctls: Mapping[str, Any], kinds: Sequence[Any]) -> Iterator[Fault
     """runc refuses the same ones, but only once the container is half made."""
     for name, value in sysctls.items():
         path = f"linux.sysctl.{name}"
-        dotted = name.replace("/", ".")
         if not isinstance(value, str):
             yield Fault(path, "must be a string")
-        if dotted.startswith("net."):
-            needs = "network"
-        elif dotted.startswith("fs.mqueue.") or dotted in defaults.IPC_SYSCTLS:
-            needs = "ipc"
-        elif dotted == "kernel.domainname":
-            needs = "uts"
-        else:
+        needs = sysctl_namespace(name)
+        if needs is None:
             yield Fault(path, "is not a setting of a container: it would change the whole machine")
-            continue
-        if needs not in kinds:
-            yield Fault(path, f"needs a {needs} namespace of its own, it would change the whole machine")
+        elif needs not in kinds:
+            article = "an" if needs == "ipc" else "a"
+            yield Fault(path, f"needs {article} {needs} namespace of its own, it would change the whole machine")
 
 
 def _paths(config: Config) -> Iterator[Fault]:

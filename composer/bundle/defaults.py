@@ -123,33 +123,6 @@ NETWORK_SYSCTLS = {
     "net.ipv4.ping_group_range": "0 2147483647",
 }
 
-# Sysctls of the ipc namespace; `net.*` belong to the network namespace, `kernel.domainname` to the uts one.
-IPC_SYSCTLS = frozenset(
-    f"kernel.{name}" for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
-)
-
-RLIMITS = frozenset(
-    f"RLIMIT_{name}"
-    for name in (
-        "AS",
-        "CORE",
-        "CPU",
-        "DATA",
-        "FSIZE",
-        "LOCKS",
-        "MEMLOCK",
-        "MSGQUEUE",
-        "NICE",
-        "NOFILE",
-        "NPROC",
-        "RSS",
-        "RTPRIO",
-        "RTTIME",
-        "SIGPENDING",
-        "STACK",
-    )
-)
-
 UNLIMITED = 2**64 - 1
 """RLIM_INFINITY as config.json writes it."""
 

@@ -62,6 +62,8 @@ _PROCESS: Final = frozenset({
     "isolation", "logging", "platform", "runtime", "security_opt", "userns_mode",
 })  # fmt: skip
 """What makes a look at the processes worth its module."""
+_KERNELS: Final = frozenset({"sysctls", "tmpfs", "ulimits"})
+"""Keys whose words are the kernel's."""
 
 
 def load_project(sources: Sources, read: Reader, *, with_services: tuple[str, ...] = ()) -> Project:
@@ -159,6 +161,7 @@ def _assembled(
         from composer.composefile.process import check_processes
 
         check_processes(enabled, findings)
+    _check_kernel_words(enabled, findings)
     _check_resources(tree, enabled, findings)
     volumes = _volumes(name, tree, enabled, findings)
     _check_mounts(enabled, disabled, findings)
@@ -225,6 +228,14 @@ def _assembled(
         seccomp_profiles=seccomp,
         canonical=canonical_project(name, tree, enabled, normal="normal" not in sources.as_written),
     )
+
+
+def _check_kernel_words(services: Mapping[str, Node], findings: Findings) -> None:
+    for key, service in services.items():
+        if not _KERNELS.isdisjoint(service.items):
+            from composer.composefile.kernelwords import refuse_kernel_words
+
+            refuse_kernel_words(service, ("services", key), findings)
 
 
 def _check_resources(tree: Node, services: Mapping[str, Node], findings: Findings) -> None:
