@@ -252,7 +252,8 @@ def test_start_starts_what_a_service_depends_on(stack: Stack) -> None:
 def test_what_cannot_be_run_is_refused_with_its_place_before_anything_is_made(stack: Stack, line: str) -> None:
     stack.write("services:\n  web:\n    image: none/such:1\n    network_mode: none\n    storage_opt: {size: 1G}\n")
     assert "storage_opt:" in stack("config").stdout
-    assert "jocker.yml:5:5  services.web.storage_opt: what a container writes lies" in stack(*line.split(), code=3).stderr
+    said = stack(*line.split(), code=3).stderr
+    assert "jocker.yml:5:5  services.web.storage_opt: what a container writes lies" in said
     stack.assert_nothing_left()
 
 
