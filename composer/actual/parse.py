@@ -120,6 +120,8 @@ def actual_of(
     started_at: float,
     finished_at: float,
     health: str = "",
+    restarts: int = 0,
+    comes_back: bool = False,
 ) -> ActualContainer:
     """A record and what was seen of the container, as one value. Never fails: whatever stands in the record, the
     container must be found, or nobody could remove it. One without a service or a number counts as half made.
@@ -154,6 +156,8 @@ def actual_of(
         started_at=started_at,
         finished_at=finished_at,
         health=health,
+        restarts=restarts,
+        comes_back=comes_back,
         stop_signal=signal if isinstance(signal, str) and signal else "SIGTERM",
         stop_grace_seconds=float(grace) if isinstance(grace, (int, float)) else 10.0,
         spec=spec,

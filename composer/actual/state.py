@@ -81,11 +81,16 @@ class ActualContainer:
     """Of the container of a `pre_start` hook (a one-off): the id of that which it goes before."""
     health: str = ""
     """`starting`, `healthy` or `unhealthy` while one runs that has a health check, else ""."""
+    restarts: int = 0
+    """How often its policy has started it again since a user did."""
+    comes_back: bool = False
+    """It has ended, and by its policy is to be started again."""
 
     @property
     def is_supervised(self) -> bool:
-        """Somebody has to be awake for it: it has a health check or a restart policy."""
-        return bool(self.spec.get("healthcheck") or self.spec.get("restart"))
+        """Somebody has to be awake for it now: it has a health check or a restart policy."""
+        has_any = bool(self.spec.get("healthcheck") or self.spec.get("restart"))
+        return has_any and (self.status.is_alive or self.comes_back)
 
 
 def named_volumes(spec: Any) -> frozenset[str]:

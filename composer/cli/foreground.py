@@ -201,7 +201,8 @@ class _Foreground:
 
     def _any_alive(self) -> bool:
         found = observe(self._options.paths, self._project.name).containers
-        return any(one.status.is_alive for one in found if one.service in self._attention.watched and not one.oneoff)
+        mine = [one for one in found if one.service in self._attention.watched and not one.oneoff]
+        return any(one.status.is_alive or one.comes_back for one in mine)
 
     def _begin_to_stop(self) -> None:
         self._stopping = True

@@ -40,13 +40,17 @@ def list_containers(
     trim(options.paths, [one.id for one in found])
     if services:
         _check(services, {one.service for one in found}, options)
-    if any(one.is_supervised and one.status.is_alive for one in found):
+    if any(one.is_supervised for one in found):
         _check_supervisor(options.paths, found[0].project)
     shown = [
         one
         for one in sorted(found, key=lambda one: one.name)
         if (not services or one.service in services)
-        and (one.status.value in states if states else everything or (one.status.is_alive and not one.oneoff))
+        and (
+            one.status.value in states
+            if states
+            else everything or ((one.status.is_alive or one.comes_back) and not one.oneoff)
+        )
     ]
     if quiet:
         print("".join(f"{one.id}\n" for one in shown), end="")
@@ -167,13 +171,14 @@ def exit_code(one: ActualContainer) -> int:
 
 
 def status_text(one: ActualContainer, now: float) -> str:
-    """`Up 5 minutes`, `Up 5 minutes (healthy)`, `Exited (0) 2 hours ago`, `Created`."""
+    """`Up 5 minutes (healthy), 2 restarts`, `Exited (0) 2 hours ago`, `Restarting (1) 2 seconds ago`, `Created`."""
+    restarts = f", {one.restarts} restart{'s' * (one.restarts > 1)}" if one.restarts else ""
     if one.status is Status.RUNNING:
         health = f"health: {one.health}" if one.health == "starting" else one.health
-        return f"Up {ago(one.started_at or one.created_at, now)}" + (f" ({health})" if health else "")
+        return f"Up {ago(one.started_at or one.created_at, now)}" + (f" ({health})" if health else "") + restarts
     if one.status is Status.PAUSED:
         return f"Up {ago(one.started_at or one.created_at, now)} (Paused)"
     if one.status is Status.EXITED:
         since = f" {ago(one.finished_at, now)} ago" if one.finished_at else ""
-        return f"Exited ({exit_code(one)}){since}"
+        return f"{'Restarting' if one.comes_back else 'Exited'} ({exit_code(one)}){since}{restarts}"
     return one.status.value.capitalize()

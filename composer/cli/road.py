@@ -300,7 +300,7 @@ def stack_lock(options: Globals, project: str, command: str) -> Iterator[None]:
         finally:
             left = observe(paths, project).containers
             trim(paths, [one.id for one in left])
-            if any(one.is_supervised and one.status.is_alive for one in left):
+            if any(one.is_supervised for one in left):
                 from composer.host import supervising
 
                 supervising.ensure(paths, project, options.runtime or "")

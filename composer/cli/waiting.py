@@ -9,6 +9,7 @@ from composer.cli.failure import last_words
 from composer.cli.globals import Globals
 from composer.errors import Failed
 from composer.execute.endings import ending
+from composer.execute.restarting import outlook
 from composer.host import records, supervising
 from composer.host.state import Snapshot, snapshot
 from composer.model.service import Project
@@ -47,7 +48,7 @@ def wait_for_goals(options: Globals, project: Project, policy: Policy, seconds: 
             raise _told(paths, [(record, _late(record, wanted, seconds, state)) for record, state, _ in pending])
         if now > supervised + _SUPERVISED_EVERY:
             supervised = now
-            if any(record["spec"].get("healthcheck") for record, _, _ in pending):
+            if any(record["spec"].get("healthcheck") or record["spec"].get("restart") for record, _, _ in pending):
                 supervising.ensure(paths, project.name, options.runtime or "")
         time.sleep(min(pause, max(0.0, deadline - now)))
         pause = min(pause * 2, _LONGEST_PAUSE)
@@ -56,7 +57,9 @@ def wait_for_goals(options: Globals, project: Project, policy: Policy, seconds: 
 
 
 def _look(paths: Paths, record: dict[str, Any], goal: Goal) -> tuple[Snapshot, Progress]:
-    seen = snapshot(paths, record)
+    seen = outlook(paths, record)
+    if seen is None:
+        return snapshot(paths, record), "pending"
     lived = time.time() - seen.started_at
     return seen, progress(goal, status=seen.status, health=seen.health, exit_code=seen.exit_code, lived=lived)
 

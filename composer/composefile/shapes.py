@@ -449,7 +449,7 @@ class Choice(NamedTuple):
 
 CHOICES: Final[Mapping[str, Choice]] = {
     "services.*.restart": Choice(
-        "restart policy", ("no", ""), ("always", "unless-stopped", "on-failure"), ("on-failure:",)
+        "restart policy", ("no", "always", "unless-stopped", "on-failure", ""), prefixes=("on-failure:",)
     ),
     "services.*.pull_policy": Choice(
         "pull policy",
@@ -461,7 +461,7 @@ CHOICES: Final[Mapping[str, Choice]] = {
     ),
     "services.*.deploy.mode": Choice("mode", ("replicated", "global", ""), ("replicated-job", "global-job")),
     "services.*.deploy.endpoint_mode": Choice("endpoint mode", ("vip", "dnsrr", "")),
-    "services.*.deploy.restart_policy.condition": Choice("condition", ("none", ""), ("any", "on-failure")),
+    "services.*.deploy.restart_policy.condition": Choice("condition", ("none", "any", "on-failure", "")),
     "services.*.deploy.rollback_config.failure_action": Choice("action", ("continue", "pause", "")),
     "services.*.deploy.rollback_config.order": Choice("order", ("start-first", "stop-first")),
     "services.*.deploy.update_config.failure_action": Choice("action", ("continue", "pause", "rollback", "")),

@@ -77,7 +77,7 @@ _SUPPORTED: Final[Mapping[str, str]] = {
     f"{_RESERVED}.devices[]": _DEVICE_REQUEST,
     "services.*.devices[]": "permissions source target",
     "services.*.gpus[]": _DEVICE_REQUEST,
-    "services.*.deploy.restart_policy": "condition",
+    "services.*.deploy.restart_policy": "condition delay max_attempts window",
     "services.*.logging": "driver options",
     "services.*.env_file[]": "format path required",
     "services.*.extends": "file service",
@@ -125,9 +125,7 @@ _NO_EFFECT: Final[Mapping[str, str]] = {
     "services.*.ports[]": "app_protocol mode name",
     "services.*.volumes[]": "consistency",
 }
-_LATER: Final[Mapping[str, str]] = {
-    "services.*.deploy.restart_policy": "delay max_attempts window",
-}
+_LATER: Final[Mapping[str, str]] = {}
 _REFUSED: Final[Mapping[str, str]] = {
     "": "models",
     "models.*": "context_size model name runtime_flags",
@@ -184,7 +182,6 @@ _NOTES: Final[Mapping[str, str]] = {
     "services.*.deploy.labels": "of the service, not of its containers",
     "services.*.deploy.mode": "replicated, and global: one container",
     "services.*.deploy.placement": "there is one machine",
-    "services.*.deploy.restart_policy.condition": "none",
     "services.*.deploy.rollback_config": "nothing is rolled back",
     "services.*.deploy.update_config": "all replicas are replaced at once",
     "services.*.cpu_count": "for Windows: docker on Linux ignores it, too",
@@ -207,7 +204,6 @@ _NOTES: Final[Mapping[str, str]] = {
     "services.*.provider": "a docker plugin or a program, by docker compose's protocol",
     "services.*.networks.*.driver_opts": "a container's end on a network has no options here",
     "services.*.uts": "host",
-    "services.*.restart": '"no" only',
     "services.*.volumes[].type": "bind, image, tmpfs, volume",
     "services.*.volumes[].volume.labels": "of an anonymous volume",
     "services.*.cgroup_parent": "a stack has a cgroup of its own, by which it is limited and ended",

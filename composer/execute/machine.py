@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from composer.actual.parse import desired_of, record_of
 from composer.desired.state import DesiredContainer, DesiredNetwork, DesiredVolume
-from composer.errors import ContainerError, DiedAtOnce, Interrupted, JockerError, MachineError
-from composer.execute import devicing, etcfiles
+from composer.errors import ContainerError, DiedAtOnce, JockerError, MachineError
+from composer.execute import devicing, etcfiles, restarting
 from composer.execute.endings import ending
 from composer.execute.giving import give_files, given_files
 from composer.execute.perform import OnProgress
 from composer.execute.retry import OnRetry, with_patience
-from composer.host import cgroup, net_paths, networks, overlay, process, records, volumes
+from composer.host import cgroup, net_paths, networks, overlay, process, records, state, volumes
 from composer.host.files import read_text
 from composer.host.lifecycle import Lifecycle, StopOutcome
 from composer.host.runtime import Runtime
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from composer.model.resources import StackLimits
     from composer.plan.steps import BuildImage, Member, ReleaseProvider, RunProvider
 
-_LOOK_UP_EVERY = 0.2
-"""Seconds between two looks whether the user has had enough of waiting."""
 _DIES_WITHIN = 2.0
 """Seconds that a killed container gets to be gone before `kill` returns."""
 LIVES_FOR = 1.0
@@ -49,6 +47,12 @@ def _user(container: DesiredContainer, root: str) -> ProcessUser:
         return rootfs.look_up_user(root, container.spec.user, container.spec.group_add)
     except ContainerError as error:
         raise ContainerError(f'service "{container.service}": {error.message}', hint=error.hint) from None
+
+
+def _warning(problem: str, *, required: bool) -> str:
+    if problem and required:
+        raise ContainerError(problem)
+    return problem
 
 
 def _runtime_of(record: Mapping[str, Any] | None) -> str:
@@ -99,9 +103,10 @@ class Machine:
 
     def warm_up(self) -> None:
         """Begins to load what making containers takes, while a network is made: that is mostly waiting."""
-        threading.Thread(target=self._load, name="warm-up", daemon=True).start()
+        threading.Thread(target=self.load, name="warm-up", daemon=True).start()
 
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Loads what making containers takes."""
         from composer.bundle.render import load_templates
         from composer.host import conmon
 
@@ -308,7 +313,7 @@ class Machine:
     ) -> None:
         record = records.read(self._paths, container_id)
         mine = (record or {}).get("volumes", {}).values()
-        ends = () if networks_go else self._ends(record or {})
+        ends = () if networks_go else records.networks_of(record or {})
         if ends or os.path.exists(net_paths.container_netns(self._paths, container_id)):
             self.networking.detach(container_id, ends)
         self._through(_runtime_of(record), if_there=True).remove(
@@ -342,10 +347,18 @@ class Machine:
             return Runtime.chosen(self._paths, {"JOCKER_RUNTIME": own})
         return self._given_runtime or Runtime.chosen(self._paths)
 
-    def _start(self, container_id: str) -> None:
+    def restart_container(self, container_id: str) -> None:
+        """Starts one that has ended once more, by its policy: nothing of that is forgotten."""
+        self._start(container_id, by_user=False)
+
+    def _start(self, container_id: str, *, by_user: bool = True) -> None:
         record = self._record(container_id)
         container = desired_of(record)
         lifecycle = self._through(container.spec.runtime)
+        if container.spec.restart and by_user:
+            if state.snapshot(self._paths, record).status.is_alive:
+                return  # its policy was quicker
+            restarting.begin(self._paths, container.project, container_id)
         if container.spec.hooks and container.spec.hooks.pre_start:
             from composer.execute import initsteps
 
@@ -366,7 +379,6 @@ class Machine:
 
     @property
     def _runtime_binary(self) -> str:
-        """What a supervisor is told that comes without a command line."""
         return self._given_runtime.binary if self._given_runtime else ""
 
     def _start_and_watch(self, container_id: str) -> None:
@@ -392,6 +404,7 @@ class Machine:
         `pre_stop` its hooks come first: what fails of these is told, and stops nobody.
         """
         record = self._record(container_id)
+        restarting.mark_stopped(self._paths, record)
         told = ""
         if pre_stop:
             from composer.execute import hooks
@@ -412,7 +425,7 @@ class Machine:
         if record["spec"].get("pid"):
             cgroup.kill(f"{self._paths.stack_cgroup(record['project'])}/{record['id']}")
         volumes.release(self._paths, record)
-        ends = self._ends(record)
+        ends = records.networks_of(record)
         if ends and not removed:
             self.networking.hide(record["id"], ends, has_ports=bool(record.get("published")))
 
@@ -421,20 +434,13 @@ class Machine:
         record = self._record(container_id)
         cgroup_path = f"{self._paths.stack_cgroup(record['project'])}/{container_id}"
         number = process.signal_number(signal)
+        restarting.mark_killed(self._paths, record, number)
         if self.lifecycle.kill(container_id, number, cgroup_path=cgroup_path) and number == process.signal_number(
             "SIGKILL"
         ):
             with suppress(TimeoutError):
                 self.lifecycle.wait(container_id, _DIES_WITHIN)
                 self._has_ended(record)
-
-    @staticmethod
-    def _ends(record: Mapping[str, Any]) -> tuple[str, ...]:
-        """The networks a record has its container on, by name."""
-        found = (record.get("spec") or {}).get("networks")
-        return (
-            tuple(str(end.get("network")) for end in found if isinstance(end, dict)) if isinstance(found, list) else ()
-        )
 
     def remove_container(self, container_id: str, *, volumes: bool, networks_go: bool = False) -> None:
         """Removes it, from whatever state; with `volumes` its anonymous volumes too. With `networks_go` its networks
@@ -451,14 +457,11 @@ class Machine:
 
     def wait_completed(self, container_id: str, *, required: bool) -> str:
         """Waits for the end; anything but 0 is a `ContainerError`, or a word of warning if not `required`."""
-        record = self._record(container_id)
-        code = self.wait_ended(container_id)
+        record, code = self._record(container_id), self.wait_ended(container_id)
         if code == 0:
             return ""
         message = f'service "{record["service"]}" did not complete successfully: it {ending(self._paths, record, code)}'
-        if required:
-            raise ContainerError(message)
-        return message
+        return _warning(message, required=required)
 
     def wait_healthy(self, container_id: str, *, required: bool) -> str:
         """Waits until it is healthy; raises `ContainerError`, or returns a word of warning if not `required`."""
@@ -466,16 +469,14 @@ class Machine:
 
         record = self._record(container_id)
         problem = wait_healthy(self._paths, record, self._runtime_binary, self._interrupted.is_set)
-        if problem and required:
-            raise ContainerError(f"dependency failed to start: {problem}")
-        return problem
+        return _warning(problem and f"dependency failed to start: {problem}", required=required)
 
     def wait_ended(self, container_id: str) -> int | None:
-        """The exit code of a container at its end. Raises `Interrupted`."""
-        while not self._interrupted.is_set():
-            with suppress(TimeoutError):
-                return self.lifecycle.wait(container_id, _LOOK_UP_EVERY)
-        raise Interrupted("interrupted while waiting for a container to end")
+        """The exit code of a container at its end, the last one if it is started again. Raises `Interrupted`."""
+        from composer.execute.goals import wait_ended
+
+        record = self._record(container_id)
+        return wait_ended(self._paths, record, self.lifecycle, self._runtime_binary, self._interrupted.is_set)
 
     def interrupt(self) -> None:
         """Ends the waiting in `wait_completed`, in whatever thread."""

@@ -82,6 +82,12 @@ def layers_of(record: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(str(chain) for chains in found if isinstance(chains, list) for chain in chains)
 
 
+def networks_of(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The networks that a container is on, by name."""
+    found = (record.get("spec") or {}).get("networks")
+    return tuple(str(end.get("network")) for end in found if isinstance(end, dict)) if isinstance(found, list) else ()
+
+
 def _mounts(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What has images of its own, maybe: mounts, and hooks that go before the start."""
     spec = record.get("spec")

@@ -25,6 +25,9 @@ class Snapshot(NamedTuple):
     finished_at: float = 0.0
     health: str = ""
     """`starting`, `healthy` or `unhealthy` while one runs that has a health check."""
+    restarts: int = 0
+    comes_back: bool = False
+    """See `actual.state.ActualContainer`."""
 
 
 class FirstProcess(NamedTuple):
@@ -43,12 +46,38 @@ def snapshot(paths: Paths, record: Mapping[str, Any]) -> Snapshot:
     first = first_process(paths, container_id)
     if first is not None and process.alive(*first):
         status = _alive_status(paths, record, first.pid)
-        return Snapshot(status, first.pid, None, started_at, health=_health(paths, record, first, status))
+        restarts = _restarts(paths, record)[0]
+        return Snapshot(status, first.pid, None, started_at, 0.0, _health(paths, record, first, status), restarts)
     _await_exit_file(paths, container_id)
     code, finished_at = exit_status(paths, container_id)
     if code is None and not started_at and first is not None:
         finished_at = 0.0
-    return Snapshot(Status.EXITED, 0, code, started_at, finished_at)
+    return Snapshot(Status.EXITED, 0, code, started_at, finished_at, "", *_after_end(paths, record, code, started_at))
+
+
+def _restarts(paths: Paths, record: Mapping[str, Any]) -> tuple[int, int]:
+    """How often the container was started again, and how often that counts: see `plan.restart.Past`."""
+    spec = record.get("spec")
+    if not (isinstance(spec, dict) and spec.get("restart")):
+        return 0, 0
+    found = read_json(f"{paths.supervision(record['project'])}/{record['id']}.restarts")
+    if not isinstance(found, dict):
+        return 0, 0
+    restarts, attempts = found.get("restarts"), found.get("attempts")
+    return restarts if isinstance(restarts, int) else 0, attempts if isinstance(attempts, int) else 0
+
+
+def _after_end(paths: Paths, record: Mapping[str, Any], code: int | None, started_at: float) -> tuple[int, bool]:
+    """How often a container that has ended was started again, and whether it may be once more."""
+    restarts, attempts = _restarts(paths, record)
+    spec = record.get("spec")
+    policy = spec.get("restart") if isinstance(spec, dict) else None
+    if not (isinstance(policy, dict) and (started_at or restarts)):
+        return restarts, False
+    is_over = (policy.get("condition") == "on-failure" and code == 0) or (
+        0 < policy.get("max_attempts", 0) <= attempts and not policy.get("window")
+    )
+    return restarts, not is_over and not os.path.exists(f"{paths.container(record['id'])}/stopped")
 
 
 def _health(paths: Paths, record: Mapping[str, Any], first: FirstProcess, status: Status) -> str:

@@ -484,7 +484,11 @@ def stop_step(
         signal=one.stop_signal,
         grace_seconds=one.stop_grace_seconds if timeout is None else timeout,
         removed=removed,
-        pre_stop=hooks and not one.oneoff and isinstance(own, Mapping) and bool(own.get("pre_stop")),
+        pre_stop=hooks
+        and one.status.is_alive
+        and not one.oneoff
+        and isinstance(own, Mapping)
+        and bool(own.get("pre_stop")),
     )
 
 

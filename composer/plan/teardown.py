@@ -163,7 +163,7 @@ def _stop_all(
         before = tuple(number for user in users[name] for number in of_service.get(user, ()))
         mine = []
         for one in by_service.get(name, ()):
-            if one.status.is_alive:
+            if one.status.is_alive or (one.comes_back and not removed):
                 mine.append(draft.add(stop_step(one, because, timeout, removed=removed), after=before))
                 stops[one.id] = (mine[-1],)
         of_service[name] = tuple(mine) or before
@@ -278,7 +278,7 @@ def plan_kill(actual: ActualStack, *, services: tuple[str, ...], known: Known, s
     chosen = _chosen(graph_of(actual, known or ()), services, known)
     draft = Draft()
     for one in actual.containers:
-        if one.service in chosen and one.status.is_alive:
+        if one.service in chosen and (one.status.is_alive or one.comes_back):
             draft.add(KillContainer(subject=one.name, because=signal, container_id=one.id, signal=signal))
     return draft.finish()
 

@@ -30,7 +30,7 @@ def main(data: str, run: str, project: str, bell: int) -> None:
         return
     with suppress(FileNotFoundError):  # the stack is being removed
         write_atomic(f"{directory}/process", f"{os.getpid()} {process.start_time(os.getpid())}\n".encode(), sync=False)
-        Supervisor(paths, project, bell).run()
+        Supervisor(paths, project, bell, lock).run()
 
 
 def _place(directory: str) -> int | None:

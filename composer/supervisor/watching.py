@@ -1,4 +1,5 @@
-"""The supervisor's loop: who is watched, what is due, what has happened. All decisions are those of `plan.health`."""
+"""The supervisor's loop: who is watched, what is due, what has happened. All decisions are those of `plan.health` and
+`plan.restart`."""
 
 from __future__ import annotations
 
@@ -13,17 +14,21 @@ from typing import Any
 from composer.actual.state import Status
 from composer.desired.life import life_from_json
 from composer.errors import JockerError
+from composer.execute import restarting
 from composer.host import records
 from composer.host.files import write_json
 from composer.host.runtime import Runtime
-from composer.host.state import FirstProcess, first_process, health_file, snapshot
+from composer.host.state import FirstProcess, Snapshot, first_process, health_file, snapshot
 from composer.host.supervising import EVERYTHING
 from composer.model.life import Check
 from composer.paths import Paths
 from composer.plan.health import Health, Probe, after, begin, from_json, to_json
+from composer.plan.restart import GiveUp, Past
+from composer.supervisor.again import DONE, LOADING_TAKES, fork
 from composer.supervisor.probing import Place, Running
 
 _LONGEST_SLEEP = 60.0
+_NO_LIFE = FirstProcess(0, 0)
 _PAUSED_FOR = 0.5
 """Seconds until we look again at a container that is paused."""
 
@@ -37,11 +42,23 @@ class Watched:
         self.probe: Running | None = None
 
 
-class Supervisor:
-    """Supervises one stack, from one thread. `bell` is the fifo on which commands tell what they have started."""
+class Ended:
+    """A container that has ended and is started again; `pid` and `fd` are of the process that does it."""
 
-    def __init__(self, paths: Paths, project: str, bell: int) -> None:
-        self._paths, self._project, self._bell = paths, project, bell
+    def __init__(self, record: Mapping[str, Any], life: FirstProcess, due: float, past: Past) -> None:
+        self.record, self.life, self.due, self.past = record, life, due, past
+        self.pid, self.fd = 0, -1
+
+
+class Supervisor:
+    """Supervises one stack, from one thread. `bell` is the fifo on which commands tell what they have started, `lock`
+    what makes it the only one.
+    """
+
+    def __init__(self, paths: Paths, project: str, bell: int, lock: int) -> None:
+        self._paths, self._project, self._bell, self._lock = paths, project, bell, lock
+        self._ended: dict[str, Ended] = {}
+        self._children: dict[int, Ended] = {}
         self._watched: dict[str, Watched] = {}
         self._poll = select.epoll()
         self._poll.register(bell, select.EPOLLIN)
@@ -50,20 +67,25 @@ class Supervisor:
     def run(self) -> None:
         """Returns when there is nothing left to supervise."""
         self._look_at_all()
-        while self._watched or not self._has_nothing_to_do():
+        while self._has_something() or not self._has_nothing_to_do():
             for fd, _ in self._poll.poll(self._until_next()):
                 if fd == self._bell:
                     self._answer()
                 elif fd in self._by_fd:
                     self._happened(fd, *self._by_fd[fd])
+                elif fd in self._children:
+                    self._restarted(self._children.pop(fd))
             self._do_what_is_due()
+
+    def _has_something(self) -> bool:
+        return bool(self._watched or self._ended or self._children)
 
     def _has_nothing_to_do(self) -> bool:
         """Closes the ears first: who starts a container from here on finds nobody, and starts another supervisor."""
         self._poll.unregister(self._bell)
         os.close(self._bell)
         self._look_at_all()
-        if not self._watched:
+        if not self._has_something():
             return True
         self._bell = os.open(f"{self._paths.supervision(self._project)}/bell", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll.register(self._bell, select.EPOLLIN)
@@ -93,6 +115,8 @@ class Supervisor:
             return
         container_id = record["id"]
         first = first_process(self._paths, container_id)
+        if first is None and life.get("restart") and restarting.past(self._paths, self._project, container_id).restarts:
+            first = _NO_LIFE  # it could not be started again, and is not given up
         known = self._watched.get(container_id)
         if not life or first is None or (known is not None and known.first == first):
             return
@@ -100,7 +124,10 @@ class Supervisor:
             self._forget(known)
         seen = snapshot(self._paths, record)
         if not seen.status.is_alive:
+            if seen.status is Status.EXITED and life.get("restart"):
+                self._settle(record, first, seen)
             return
+        self._ended.pop(container_id, None)
         with suppress(ProcessLookupError):
             one = Watched(record, first, life.get("healthcheck"), os.pidfd_open(first.pid))
             self._watched[container_id] = one
@@ -128,11 +155,45 @@ class Supervisor:
     def _happened(self, fd: int, what: str, one: Watched) -> None:
         if what == "end":
             self._forget(one)
+            self._look_at(records.read(self._paths, one.record["id"]))
         elif what == "output" and one.probe is not None:
             if not one.probe.read():
                 self._deafen(fd)
         elif what == "probe":
             self._take_result(one)
+
+    def _settle(self, record: Mapping[str, Any], life: FirstProcess, seen: Snapshot) -> None:
+        """Decides about a container that has ended, once for each life."""
+        container_id = record["id"]
+        known = self._ended.get(container_id)
+        if known is not None and (known.life == life or known.pid):
+            return
+        found = restarting.verdict(self._paths, record, seen)
+        if isinstance(found, GiveUp):
+            self._ended.pop(container_id, None)
+            return
+        waited = min(found.wait, max(0.0, time.time() - seen.finished_at)) if seen.finished_at else 0.0
+        self._ended[container_id] = Ended(record, life, time.monotonic() + found.wait - waited, found.past)
+        code = "?" if seen.exit_code is None else seen.exit_code
+        _say(f"{record['name']} has ended with {code}: again in {found.wait:g} s, for the {found.past.restarts}. time")
+
+    def _start_again(self, one: Ended) -> None:
+        one.pid = fork(self._paths, one.record, one.life, one.due, one.past, (self._bell, self._lock))
+        one.fd = os.pidfd_open(one.pid)
+        self._children[one.fd] = one
+        self._poll.register(one.fd, select.EPOLLIN)
+
+    def _restarted(self, one: Ended) -> None:
+        """The process has ended. What could not be started is an end like any other."""
+        self._poll.unregister(one.fd)
+        os.close(one.fd)
+        code = os.waitstatus_to_exitcode(os.waitpid(one.pid, 0)[1])
+        container_id = one.record["id"]
+        if self._ended.get(container_id) is one:
+            del self._ended[container_id]
+        self._look_at(records.read(self._paths, container_id))
+        if code != DONE and (late := self._ended.get(container_id)) is not None:
+            late.due = time.monotonic() + late.past.wait  # counted from now, not from the end
 
     def _take_result(self, one: Watched) -> None:
         if one.probe is None:
@@ -170,6 +231,7 @@ class Supervisor:
         """Seconds until something is due."""
         now, ticks = time.time(), time.monotonic()
         waits = [_LONGEST_SLEEP]
+        waits += [one.due - LOADING_TAKES - ticks for one in self._ended.values() if not one.pid]
         for one in self._watched.values():
             if one.probe is not None:
                 waits.append(one.probe.deadline - ticks)
@@ -179,6 +241,9 @@ class Supervisor:
 
     def _do_what_is_due(self) -> None:
         now, ticks = time.time(), time.monotonic()
+        for ended in list(self._ended.values()):
+            if not ended.pid and ticks >= ended.due - LOADING_TAKES:
+                self._start_again(ended)
         for one in list(self._watched.values()):
             if one.probe is not None:
                 if ticks >= one.probe.deadline:

@@ -176,5 +176,5 @@ def test_no_thread_loses_its_place(module: str) -> None:
     assert "preexec_fn" not in keywords
 
 
-MAY_CHANGE_THE_PROCESS: dict[str, set[str]] = {"host/reaping": {"os.fork"}}
+MAY_CHANGE_THE_PROCESS: dict[str, set[str]] = {"host/reaping": {"os.fork"}, "supervisor/again": {"os.fork"}}
 """Modules that are the whole of a process of their own, and what they may do to it."""
