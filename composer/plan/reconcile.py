@@ -476,7 +476,7 @@ def stop_step(
     """How a container is stopped: its own signal and grace, unless `timeout` (seconds) says otherwise; first, with
     `hooks`, those that it has for that.
     """
-    own = one.spec.get("hooks")
+    own, runs = one.spec.get("hooks"), one.status.is_alive and not one.oneoff
     return StopContainer(
         subject=one.name,
         because=because,
@@ -484,11 +484,7 @@ def stop_step(
         signal=one.stop_signal,
         grace_seconds=one.stop_grace_seconds if timeout is None else timeout,
         removed=removed,
-        pre_stop=hooks
-        and one.status.is_alive
-        and not one.oneoff
-        and isinstance(own, Mapping)
-        and bool(own.get("pre_stop")),
+        pre_stop=hooks and runs and isinstance(own, Mapping) and bool(own.get("pre_stop")),
     )
 
 
