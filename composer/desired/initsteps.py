@@ -34,8 +34,6 @@ def hook_container(container: DesiredContainer, container_id: str, step: InitSte
         privileged=step.privileged or container.spec.privileged,
         networks=ends,
         ports=(),
-        healthcheck=None,
-        restart=None,
         expose=(),
         tty=False,
         stdin_open=False,

@@ -73,6 +73,7 @@ class Machine:
     ) -> None:
         self._paths = paths
         self._given_runtime = runtime
+        self._runtime_binary = runtime.binary if runtime else ""
         self._tls_verify = tls_verify
         self._contents = contents
         self._store = Store(paths)
@@ -376,10 +377,6 @@ class Machine:
             from composer.host import supervising
 
             supervising.notice(self._paths, container.project, container_id, self._runtime_binary)
-
-    @property
-    def _runtime_binary(self) -> str:
-        return self._given_runtime.binary if self._given_runtime else ""
 
     def _start_and_watch(self, container_id: str) -> None:
         self._start(container_id)
