@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -152,6 +153,9 @@ def _changed(
         stdin_open=interactive,
         retry=None,
     )
+    if interactive and service.log is not None and service.log.driver == "passthrough":
+        # What it says goes through us, who are attached; conmon makes no socket for that where it passes output on.
+        changed = replace(changed, log=service.log._replace(driver="none"))
     if entrypoint is not None:
         changed = replace(changed, entrypoint=tuple(shlex.split(entrypoint)), command=())
     if command:
@@ -285,22 +289,21 @@ def _carry_out(
         machine.start_container(new_id, None, lambda *_: None)
         print(new_id)
         return 0
-    line = Attachment(paths, new_id)
     try:
-        stdin = sys.stdin.fileno()
-        size = window_size(stdin) if tty else None
-        if size is not None:
-            line.resize(*size)  # before the program looks
-        machine.start_container(new_id, None, lambda *_: None)
-        if tty:
-            with raw_terminal(stdin, line):
-                line.pump(stdin=stdin)
-        else:
-            with forwarded(lambda number: machine.lifecycle.kill(new_id, number)):
-                line.pump(stdin=stdin)
-        code = machine.lifecycle.wait(new_id)
+        with closing(Attachment(paths, new_id)) as line:
+            stdin = sys.stdin.fileno()
+            size = window_size(stdin) if tty else None
+            if size is not None:
+                line.resize(*size)  # before the program looks
+            machine.start_container(new_id, None, lambda *_: None)
+            if tty:
+                with raw_terminal(stdin, line):
+                    line.pump(stdin=stdin)
+            else:
+                with forwarded(lambda number: machine.lifecycle.kill(new_id, number)):
+                    line.pump(stdin=stdin)
+            code = machine.lifecycle.wait(new_id)
     finally:
-        line.close()
         if remove:
             with road.stack_lock(options, container.project, "run --rm"):
                 machine.remove_container(new_id, volumes=True)

@@ -100,6 +100,13 @@ def test_passthrough_goes_where_the_command_writes(stack: Stack, tmp_path: Path)
     stack.assert_nothing_left()
 
 
+def test_a_command_of_a_service_that_passes_its_output_on_is_attached_to(stack: Stack) -> None:
+    write(stack, "{driver: passthrough}")
+    done = stack("run", "--rm", "-T", "web", "sh", "-c", "cat; echo err >&2; exit 3", stdin="in", code=3)
+    assert (done.stdout, done.stderr) == ("in", "err\n")
+    stack.assert_nothing_left()
+
+
 def test_journald_is_asked_for_where_it_is(stack: Stack) -> None:
     write(stack, "{driver: journald, options: {tag: mine}}")
     if os.path.exists(JOURNAL):
