@@ -83,7 +83,10 @@ def published_ports(texts: Iterable[str]) -> tuple[Port, ...]:
     findings = Findings()
     done = ports(_node(list(texts)), ("ports",), findings)
     _raise(findings, "--publish")
-    return bind_ports(Node({"ports": done}, _MARK))
+    found = bind_ports(Node({"ports": done}, _MARK))
+    if any(port.protocol == "sctp" for port in found):
+        raise UsageError("--publish: the protocol sctp is not supported", hint="write tcp or udp")
+    return found
 
 
 def pair(option: str, text: str) -> tuple[str, str]:

@@ -48,6 +48,8 @@ def check_ports(stack: Stack) -> None:
         seen: dict[tuple[str, str], list[tuple[str, Mark, Path]]] = {}
         for index, item in enumerate(ports.elements):
             path: Path = ("services", name, "ports", index)
+            if (node := item.at("protocol")) and node.text.lower() == "sctp":
+                stack.findings.refuse("the protocol sctp is not supported", node.mark, path, "write tcp or udp")
             published = plain_published(node.text) if (node := item.at("published")) else ""
             first, last = parse_span(published) or (0, 0)
             if not published or first != last:

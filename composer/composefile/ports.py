@@ -142,12 +142,9 @@ def _checked_long(item: Node, path: Path, findings: Findings) -> Node | None:
 
 
 def _is_protocol(word: str, node: Node, path: Path, findings: Findings) -> bool:
-    if word.lower() in {"", "tcp", "udp"}:
+    if word.lower() in {"", "tcp", "udp", "sctp"}:
         return True
-    if word.lower() == "sctp":
-        findings.complain("the protocol sctp is not supported", node.mark, path, _PROTOCOL_HINT)
-    else:
-        findings.complain(f"unknown protocol {shown(word)!r}", node.mark, path, _PROTOCOL_HINT)
+    findings.complain(f"unknown protocol {shown(word)!r}", node.mark, path, _PROTOCOL_HINT)
     return False
 
 
