@@ -71,6 +71,8 @@ def run(
     if pull is not None:
         one_of("--pull", pull, ("always", "missing", "never"))
     project = road.load(options, (service,))
+    if service in project.providers:
+        raise UsageError(f"{service} comes from a provider: there is no container of it to run a command in")
     if service not in project.services:
         raise UsageError(f"no such service: {service}", hint=f"there are: {', '.join(project.services)}")
     if project.refusals:  # before anything is pulled for it

@@ -254,3 +254,10 @@ def test_config_and_lists_know_it(stack: Stack, cloud: Cloud) -> None:
     assert stack("config", "--services").stdout.split() == ["data-base", "web"]
     assert "type: ./cloud" in stack("config").stdout
     assert cloud.calls() == []
+
+
+def test_a_provider_is_nothing_to_run_a_command_in(stack: Stack, cloud: Cloud) -> None:
+    stack.write(web())
+    said = stack("run", "--rm", "data-base", "true", code=2).stderr
+    assert "data-base comes from a provider: there is no container of it to run a command in" in said
+    assert cloud.calls() == []
