@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 from composer.errors import Place
 from composer.frozen import field, frozen
 
-Protocol = Literal["tcp", "udp"]
+Protocol = Literal["tcp", "udp", "sctp"]
+"""sctp is read and printed only: what makes containers refuses it."""
 DEFAULT = "default"
 """The key of the network that a service is on when it names none."""
 
