@@ -329,3 +329,28 @@ def test_what_makes_no_sense_is_refused(tidy: Stack, arguments: tuple[str, ...])
     tidy.write(stack_of(service("web", "exit 0")))
     tidy("up", *arguments, code=2)
     assert not tidy.ps()
+
+
+def test_who_is_started_again_has_not_ended(tidy: Stack) -> None:
+    """Each end is told; only after the last of them it is over."""
+    tidy.write(stack_of(service("web", "echo try; exit 1", "restart: on-failure:2")))
+    lines = tidy("up", code=0).stdout.splitlines()
+    assert lines.count("web-1  | try") == 3
+    assert lines[-1] == "web-1 exited with code 1"
+    assert set(tidy.states().values()) == {"exited"}
+
+
+def test_an_abort_ends_who_would_be_started_again_too(tidy: Stack) -> None:
+    """docker compose 2.40 waits for ever there."""
+    tidy.write(stack_of(service("web", "sleep 0.3; exit 5", "restart: always"), service("db", PATIENT)))
+    tidy("up", "--abort-on-container-exit", code=5)
+    assert set(tidy.states().values()) == {"exited"}
+
+
+def test_a_signal_ends_who_would_be_started_again_too(tidy: Stack, attach: Callable[..., Attached]) -> None:
+    tidy.write(stack_of(service("web", "echo try; exit 1", "restart: always")))
+    one = attach()
+    one.wait_for("web-1 exited with code 1")
+    one.send(signal.SIGINT)
+    assert one.process.wait(30) == 130
+    assert set(tidy.states().values()) == {"exited"}
