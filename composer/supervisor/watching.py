@@ -17,6 +17,7 @@ from composer.errors import JockerError
 from composer.execute import restarting
 from composer.host import records
 from composer.host.files import write_json
+from composer.host.log_sizes import trim
 from composer.host.runtime import Runtime
 from composer.host.state import FirstProcess, Snapshot, first_process, health_file, snapshot
 from composer.host.supervising import EVERYTHING
@@ -27,7 +28,9 @@ from composer.plan.restart import GiveUp, Past
 from composer.supervisor.again import DONE, LOADING_TAKES, fork
 from composer.supervisor.probing import Place, Running
 
-_LONGEST_SLEEP = 60.0
+_LONGEST_SLEEP = 30.0
+_TRIM_EVERY = 10.0
+"""Seconds between two looks whether logs are due for rotation."""
 _NO_LIFE = FirstProcess(0, 0)
 _PAUSED_FOR = 0.5
 """Seconds until we look again at a container that is paused."""
@@ -57,6 +60,7 @@ class Supervisor:
 
     def __init__(self, paths: Paths, project: str, bell: int, lock: int) -> None:
         self._paths, self._project, self._bell, self._lock = paths, project, bell, lock
+        self._trimmed = time.monotonic()
         self._ended: dict[str, Ended] = {}
         self._children: dict[int, Ended] = {}
         self._watched: dict[str, Watched] = {}
@@ -76,6 +80,13 @@ class Supervisor:
                 elif fd in self._children:
                     self._restarted(self._children.pop(fd))
             self._do_what_is_due()
+            self._trim_logs()
+
+    def _trim_logs(self) -> None:
+        now = time.monotonic()
+        if now >= self._trimmed + _TRIM_EVERY:
+            self._trimmed = now
+            trim(self._paths, tuple(self._watched))
 
     def _has_something(self) -> bool:
         return bool(self._watched or self._ended or self._children)
