@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Literal, NamedTuple
 
 from composer.actual.observe import observe, observe_stack
-from composer.cli import road
+from composer.cli import keys, road
 from composer.cli.attaching import Wanted
 from composer.cli.following import Following, Manner
 from composer.cli.globals import Globals
@@ -128,7 +128,7 @@ class _Foreground:
         self._presses = 0
         self._abort_signals = 0
         """Signals that we have sent ourselves: nobody has pressed anything."""
-        self._aborting = False
+        self._aborting = self._detached = False
         self._stopping = False
         self._lock = threading.Lock()
         self._main = threading.get_ident()
@@ -149,7 +149,12 @@ class _Foreground:
         with self._pressed_counted():
             try:
                 self._bring_up()
-                self._watch()
+                if keys.are_heard():
+                    print("press d to detach: containers run on", file=sys.stderr)
+                    with keys.heard(self._key_pressed):
+                        self._watch()
+                else:
+                    self._watch()
             except KeyboardInterrupt:
                 if self._presses < _LEAVES:
                     following.stop()
@@ -160,7 +165,7 @@ class _Foreground:
             following.stop()
         if self._presses:
             return _INTERRUPTED
-        return self._attention.exit_code(self._endings)
+        return 0 if self._detached else self._attention.exit_code(self._endings)
 
     def _bring_up(self) -> None:
         """Returns when everything is up, or when it is all to end."""
@@ -185,6 +190,8 @@ class _Foreground:
         while True:
             if (self._presses or self._aborting) and not self._stopping:
                 self._begin_to_stop()
+            if self._detached and not self._stopping:
+                return
             if not self._stopping and not self._any_alive():
                 self._following.look_now()
                 if not self._aborting:
@@ -198,6 +205,11 @@ class _Foreground:
                 if news.error is not None:
                     raise news.error
                 return
+
+    def _key_pressed(self, key: bytes) -> None:
+        if key == b"d" and not (self._aborting or self._presses):
+            self._detached = True
+            self._news.put(_Pressed())
 
     def _any_alive(self) -> bool:
         found = observe(self._options.paths, self._project.name).containers

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -354,3 +355,20 @@ def test_a_signal_ends_who_would_be_started_again_too(tidy: Stack, attach: Calla
     one.send(signal.SIGINT)
     assert one.process.wait(30) == 130
     assert set(tidy.states().values()) == {"exited"}
+
+
+def test_a_key_detaches(tidy: Stack) -> None:
+    """Then containers run on, and the terminal is as it was."""
+    tidy.write(stack_of(service("web", PATIENT)))
+    ours, theirs = os.openpty()
+    before = termios.tcgetattr(theirs)
+    process = tidy.start("up", stdin=theirs, stdout=theirs, stderr=theirs, wrapper=("setsid", "--ctty", "--wait"))
+    said = b""
+    while b"press d to detach" not in said or b"ready" not in said:
+        said += os.read(ours, 4096)
+    os.write(ours, b"xd")
+    assert process.wait(30) == 0
+    assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
+    assert tidy.states() == {"web-web-1": "running"}
