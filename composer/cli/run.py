@@ -130,6 +130,22 @@ def _start_dependencies(options: Globals, project: Project, service: str, *, bui
     if needed:
         policy = Policy(services=needed, ignore_orphans=True, build="always" if build else "missing")
         road.up(options, project, policy)
+        _await(options, project, service)
+
+
+def _await(options: Globals, project: Project, service: str) -> None:
+    """Until what it depends on is healthy, or has completed. Raises `Failed`."""
+    from composer.plan.plan import Node, Plan
+    from composer.plan.reconcile import wait_step
+
+    needs = project.services[service].depends_on
+    found = observe(options.paths, project.name).containers
+    waits = [
+        wait_step(service, one.id, one.name, needs[one.service])
+        for one in found
+        if one.service in needs and not one.oneoff and needs[one.service].condition != "service_started"
+    ]
+    road.apply(options, Plan(nodes=tuple(Node(number, step) for number, step in enumerate(waits, 1))))
 
 
 def _changed(

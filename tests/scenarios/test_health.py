@@ -229,3 +229,16 @@ def test_waiting_in_vain(stack: Stack) -> None:
     assert 'service "db": container web-db-1 exited with code 4' in told
     assert "  │ alas" in told
     down(stack)
+
+
+def test_run_waits_for_what_it_depends_on(stack: Stack) -> None:
+    text = db("'echo so; test -e /tmp/ok'", script="sleep 0.3; touch /tmp/ok; sleep 1000") + WEB
+    stack.write(text)
+    stack("run", "--rm", "web", "true")
+    assert stack.ps()["web-db-1"]["Health"] == "healthy"
+    stack("down", "-t", "0")
+    stack.write(text.replace("touch /tmp/ok", "true"))
+    told = stack("run", "--rm", "web", "true", code=1).stderr
+    assert "dependency failed to start: container web-db-1 is unhealthy" in told
+    assert list(stack.ps()) == ["web-db-1"]
+    down(stack)
