@@ -162,3 +162,13 @@ def test_a_changed_hook_makes_its_container_anew(tidy: Stack) -> None:
     tidy("up", "-d")
     assert told(tidy) == ["one", "two"]
     assert tidy.ids() != before
+
+
+def test_ctrl_c_of_an_up_in_the_foreground_runs_them(tidy: Stack) -> None:
+    tidy.write("services:\n" + service("web", {"post_start": [says("up")], "pre_stop": [says("stop")]}))
+    process = tidy.start("up")
+    until(lambda: told(tidy) == ["up"])
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert told(tidy) == ["up", "stop"]
+    assert tidy.states() == {"web-web-1": "exited"}
