@@ -20,6 +20,7 @@ DIFFERENT = {
     "keys of labels are not interpolated": "the same",
     "limits of the stack": "ours, an extension to compose: it prints sizes as they are written",
     "a stack with too little memory": "the same",
+    "what no program can be given": "compose prints `ssh` so that it cannot read it again",
     "our pool of addresses": "ours, an extension to compose",
     "an optional dependency on a disabled service": "compose prints the dependency, and does not read that again",
 }

@@ -205,9 +205,11 @@ def test_one_signal_stops_in_order(tidy: Stack, attach: Callable[..., Attached],
     one.send(number)
     assert one.process.wait(30) == 130
     assert "Gracefully stopping... (press Ctrl+C again to force)" in one.complained()
-    lines = one.said().splitlines()
-    assert lines.index("web-1 exited with code 7") < lines.index("db-1 exited with code 7")
-    assert {"web-1  | bye", "db-1   | bye"} <= set(lines)
+    ends = {f"{name} exited with code 7" for name in ("web-1", "db-1")}
+    assert ends | {"web-1  | bye", "db-1   | bye"} <= set(one.said().splitlines())
+    logged = [line.split() for line in tidy("logs", "--timestamps").stdout.splitlines() if line.endswith("bye")]
+    said_at = {words[0]: words[2] for words in logged}
+    assert said_at["web-1"] < said_at["db-1"]
     assert set(tidy.states().values()) == {"exited"}
 
 
