@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from composer.cli import road
+from composer.cli.containers import variables
 from composer.cli.globals import Globals, one_of
 from composer.cli.options import Services
 from composer.cli.planned import text
@@ -66,7 +67,7 @@ def build(
     options = options.with_quiet_builds(quiet)
     names = tuple(services or ())
     project = road.load(options, names)
-    arguments, limit = _arguments(build_arg, project.environment), _bytes(memory)
+    arguments, limit = variables(build_arg, "--build-arg", project.environment), _bytes(memory)
     socket = _ssh(ssh)
 
     def changed(step: BuildImage) -> BuildImage:
@@ -97,20 +98,6 @@ def _with_flags(
         no_cache=build.no_cache or no_cache,
         pull=build.pull or pull,
     )
-
-
-def _arguments(given: list[str] | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """`NAME=VALUE`; a `NAME` without a value takes it from the environment, and is left out if there is none."""
-    found = {}
-    for one in given or ():
-        name, equals, value = one.partition("=")
-        if not name:
-            raise UsageError(f"--build-arg {one!r}", hint="write NAME=VALUE")
-        if equals:
-            found[name] = value
-        elif name in environment:
-            found[name] = environment[name]
-    return found
 
 
 def _bytes(memory: str | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from composer.actual.observe import observe
 from composer.actual.state import ActualContainer
@@ -26,15 +27,17 @@ def running(options: Globals, service: str, index: int) -> ActualContainer:
     return min(alive, key=lambda one: (one.oneoff, one.number))
 
 
-def variables(given: list[str] | None) -> dict[str, str]:
-    """`-e NAME=VALUE`, or NAME as it is set here; one that is not set anywhere is left out."""
+def variables(
+    given: list[str] | None, option: str = "--env", environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """`-e NAME=VALUE`, or NAME as it is set here; one that is not set anywhere is left out. Raises `UsageError`."""
     found = {}
     for entry in given or ():
         name, equals, value = entry.partition("=")
         if not name:
-            raise UsageError(f"--env {entry!r}", hint="write NAME=VALUE")
+            raise UsageError(f"{option} {entry!r}", hint="write NAME=VALUE")
         if equals:
             found[name] = value
-        elif name in os.environ:
-            found[name] = os.environ[name]
+        elif name in environment:
+            found[name] = environment[name]
     return found

@@ -275,7 +275,7 @@ def apply(options: Globals, plan: Plan, contents: Contents | None = None) -> Out
             machine,
             on_event=display.show,
             on_interrupt=lambda running: display.note(
-                f"interrupted: {running} steps end first; again to leave at once"
+                f"interrupted: {running} {'step ends' if running == 1 else 'steps end'} first; again to leave at once"
             ),
             workers=options.parallel,
         )

@@ -6,6 +6,7 @@ its own directory, and everything is taken over, also `depends_on` and `profiles
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -22,21 +23,21 @@ _DRAWN: Final = 30
 """Services of a circle that are named."""
 
 
-class _Home:
+class _Home(ABC):
     """Where services are found: a document, or all documents of another file. Only what is asked for is looked at."""
 
     def __init__(self, path: str, context: Context) -> None:
         self.path = path
         self.context = context
 
-    def names(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def names(self) -> list[str]: ...
 
     def has(self, name: str) -> bool:
         return name in self.names()
 
-    def service(self, name: str) -> Node | None:
-        raise NotImplementedError
+    @abstractmethod
+    def service(self, name: str) -> Node | None: ...
 
 
 class _Here(_Home):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from patience import until
 from scenarios.conftest import Stack
+from scenarios.supervisors import down, kill_supervisor, supervisor
 
 from composer.host import process, supervising
 
@@ -28,24 +28,6 @@ def health(stack: Stack, name: str = "web-db-1") -> dict[str, Any]:
     path = Path(stack.paths.supervision("web"), f"{stack.ids()[name]}.health")
     found = json.loads(path.read_text()) if path.exists() else {}
     return found if isinstance(found, dict) else {}
-
-
-def supervisor(stack: Stack) -> int:
-    found = supervising.process_of(stack.paths, "web")
-    assert found is not None
-    return found[0]
-
-
-def kill_supervisor(stack: Stack) -> None:
-    found = supervising.process_of(stack.paths, "web")
-    assert found is not None
-    os.kill(found[0], signal.SIGKILL)
-    assert process.wait_gone(*found, 10)
-
-
-def down(stack: Stack) -> None:
-    stack("down", "-t", "0")
-    stack.assert_nothing_left()
 
 
 def test_a_dependent_starts_when_it_is_healthy(stack: Stack) -> None:
@@ -158,14 +140,14 @@ def test_a_killed_supervisor_loses_nothing(stack: Stack) -> None:
     stack.write(db("'true'"))
     stack("up", "--wait")
     before = stack.ps()["web-db-1"]
-    first = supervisor(stack)
+    first = supervisor(stack)[0]
     kill_supervisor(stack)
     shown = stack("ps")
     assert "the supervisor of stack web is not running" in shown.stderr
     assert "(healthy)" in shown.stdout
     seen = health(stack)["Log"][-1]["Start"]
     stack("up", "-d")
-    assert supervisor(stack) != first
+    assert supervisor(stack)[0] != first
     assert stack.ps()["web-db-1"]["ID"] == before["ID"]
     assert stack.ps()["web-db-1"]["Health"] == "healthy"
     until(lambda: health(stack)["Log"][-1]["Start"] > seen)
@@ -204,7 +186,7 @@ def test_many_supervisors_become_one(stack: Stack) -> None:
         both = [stack.start("up", "-d") for _ in range(3)]
         assert [one.wait() for one in both] == [0, 0, 0]
         until(lambda: supervising.is_alive(stack.paths, "web"))
-        until(lambda: process.with_arguments("composer.supervisor.main", stack.paths.run) == (supervisor(stack),))
+        until(lambda: process.with_arguments("composer.supervisor.main", stack.paths.run) == (supervisor(stack)[0],))
     down(stack)
 
 

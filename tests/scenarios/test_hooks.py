@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 
 import pytest
 from patience import until
 from scenarios.conftest import Stack
+from scenarios.telling import WAITS, says, tidy, told
 
 pytestmark = pytest.mark.real
-
-WAITS = "trap 'exit 0' TERM; while :; do sleep 0.02; done"
+__all__ = ["tidy"]
 
 
 def service(name: str, hooks: dict[str, object], script: str = WAITS, **more: object) -> str:
@@ -26,23 +25,6 @@ def service(name: str, hooks: dict[str, object], script: str = WAITS, **more: ob
         **more,
     }
     return f"  {name}: {json.dumps(value)}\n"
-
-
-def says(text: str) -> dict[str, object]:
-    return {"command": ["sh", "-c", f"echo {text} >> /shared/told"]}
-
-
-def told(stack: Stack) -> list[str]:
-    path = stack.directory / "shared" / "told"
-    return path.read_text().split() if path.exists() else []
-
-
-@pytest.fixture
-def tidy(stack: Stack) -> Iterator[Stack]:
-    (stack.directory / "shared").mkdir()
-    yield stack
-    stack("down", "-t", "0", "--remove-orphans")
-    stack.assert_nothing_left()
 
 
 def test_hooks_run_in_order_around_starts_and_stops(tidy: Stack) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 
 import pytest
 from patience import until
 from scenarios.conftest import Stack
+from scenarios.telling import WAITS, says, tidy, told
 
 pytestmark = pytest.mark.real
-
-WAITS = "trap 'exit 0' TERM; while :; do sleep 0.02; done"
+__all__ = ["tidy"]
 
 
 def service(name: str, hooks: list[dict[str, object]], **more: object) -> str:
@@ -25,23 +24,6 @@ def service(name: str, hooks: list[dict[str, object]], **more: object) -> str:
         **more,
     }
     return f"  {name}: {json.dumps({key: one for key, one in value.items() if one is not None})}\n"
-
-
-def says(text: str, **more: object) -> dict[str, object]:
-    return {"command": ["sh", "-c", f"echo {text} >> /shared/told"], **more}
-
-
-def told(stack: Stack) -> list[str]:
-    path = stack.directory / "shared" / "told"
-    return path.read_text().split() if path.exists() else []
-
-
-@pytest.fixture
-def tidy(stack: Stack) -> Iterator[Stack]:
-    (stack.directory / "shared").mkdir()
-    yield stack
-    stack("down", "-t", "0", "-v")
-    stack.assert_nothing_left()
 
 
 def wait_told(stack: Stack, *lines: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from patience import until
 from scenarios.conftest import Stack
+from scenarios.supervisors import down, kill_supervisor
 
 from composer.host import process, supervising
 
@@ -35,18 +36,6 @@ def pid_of(stack: Stack, name: str = "web-web-1") -> int:
 
 def crash(stack: Stack, name: str = "web-web-1") -> None:
     os.kill(pid_of(stack, name), signal.SIGKILL)
-
-
-def kill_supervisor(stack: Stack) -> None:
-    found = supervising.process_of(stack.paths, "web")
-    assert found is not None
-    os.kill(found[0], signal.SIGKILL)
-    assert process.wait_gone(*found, 10)
-
-
-def down(stack: Stack) -> None:
-    stack("down", "-t", "0")
-    stack.assert_nothing_left()
 
 
 def test_what_crashes_comes_back_as_it_was(stack: Stack) -> None:
